@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for Meson and Ninja: the commands of the README. Everything else is `meson compile -C build`.
+BUILD ?= build
+FILES ?=
+BENCH ?= all
+MESON_FLAGS ?=
+TEST_FLAGS ?=
+
+.PHONY: all build deps test check-quick vectors demo bench clean
+
+all: build
+
+deps:
+	tools/install-deps.sh
+
+$(BUILD)/build.ninja:
+	meson setup $(MESON_FLAGS) $(BUILD)
+
+build: $(BUILD)/build.ninja
+	meson compile -C $(BUILD)
+
+# Installs, builds, runs all tests (quick ones first).
+test: deps
+	tools/test.sh --build $(BUILD) --live $(TEST_FLAGS) -- $(MESON_FLAGS)
+
+# For work in progress: no live guests, at most 5 minutes.
+check-quick:
+	tools/test.sh --build $(BUILD) $(TEST_FLAGS) -- $(MESON_FLAGS)
+
+# make vectors [FILES="a.json b.json"]: the rules' arithmetic, bit for bit.
+vectors: build
+	$(BUILD)/tests/unit/vectors $(FILES)
+
+demo: deps build
+	tools/demo.sh --build $(BUILD)
+
+bench: build
+	tools/bench.sh --build $(BUILD) $(BENCH)
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "guest.h"
+#include "observe.h"
+#include "share.h"
+
+/* The one way through: demand -> levels -> share -> plan (docs/design.md 3). The daemon, the simulator, replay and the
+ * tests all call decide(), and nothing else decides. Pure: the snapshot comes in, verdicts go out in guest->verdict. */
+
+enum decide_why {
+    DECIDE_TICK, /* once a second: may also take slowly */
+    DECIDE_EVENT /* in between: gives, and takes for a need, only */
+};
+
+enum host_state {
+    HOST_HIGH, /* >= 80 % of the reserve is free */
+    HOST_SOFT, /* >= 55 % */
+    HOST_HARD, /* >= 30 % */
+    HOST_LOW,
+    HOST_STATE_COUNT
+};
+
+/* Switches that only tests flip: each turns one safety rule off, so that a scenario can be seen to fail. */
+struct decide_switches {
+    bool no_books;        /* S1: grants ignore what the others hold */
+    bool no_reset_count;  /* S1b */
+    bool no_clamp;        /* S2: targets are not clamped to minimum..maximum */
+    bool no_free_first;   /* S3 */
+    bool no_stuck;        /* S4: a stuck guest is waited for */
+    bool no_bound;        /* S5 */
+    bool no_lower;        /* S13 */
+    bool no_harm;         /* harm is not undone */
+    bool no_adopt_hold;   /* S10 */
+    bool no_foreign_hand; /* S11 */
+};
+
+struct host_config {
+    uint64_t memory_kib;  /* manage only this much; 0: what the kernel has */
+    uint64_t reserve_kib; /* guests never get it */
+    uint32_t overcommit_permille; /* 1000: promised = real */
+    uint64_t reservations_kib;
+    struct decide_switches switches;
+};
+
+struct host {
+    struct host_config config;
+    struct obs_host seen;
+    enum host_state state;      /* kept for its hysteresis */
+    bool squeezed;              /* a stalled guest waits in step 4-6: rules of hard for lower priorities */
+    uint32_t waits_priority;    /* highest priority of a guest stalled for 2 s in step 4-6; 0: none */
+
+    /* last decision */
+    uint64_t memory_kib;        /* configured or found */
+    uint64_t overhead_kib;
+    uint64_t assigned_kib, held_kib, exposure_kib;
+    int64_t capacity_kib;
+    uint64_t pool_kib;
+    int64_t free_kib;           /* min(memory - overheads - sum(held), MemAvailable) */
+    int64_t grantable_kib;      /* what a grant may use right now (books and measurement) */
+    struct share_result share;
+    uint64_t decisions;         /* counts decide() calls */
+};
+
+
+/* Arrays of n entries each, owned by the caller; contents are scratch. */
+struct decide_scratch {
+    struct levels *levels;
+    struct share_slot *slots;
+    uint64_t *weight;
+    uint64_t *given_kib;
+    uint32_t *order;
+};
+
+void host_init(struct host *h, const struct host_config *config);
+
+/* Decides for all guests (ordered by identity: position breaks ties). Fills h's last decision and each guest's verdict;
+ * the caller sends verdict.order and says so by guest_ordered(). Returns the number of orders. */
+size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
+              const struct decide_scratch *scratch);

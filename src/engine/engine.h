@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide.h"
+#include "err.h"
+#include "guest.h"
+#include "hv.h"
+
+/* Measure -> decide -> act: asks drivers for samples, calls decide(), sends the orders. It owns no clock and no event
+ * loop: the daemon drives it from sd-event, the simulator from virtual time, with the very same calls. Single-threaded. */
+
+struct engine;
+
+/* One guest of the engine; listed in identity order. */
+struct engine_guest {
+    struct guest core;
+    struct hv_vm *vm;        /* never NULL while listed */
+    char reason[160];        /* last trouble in one sentence; empty: none */
+    bool paused;
+    uint64_t orders;         /* commands sent */
+    uint64_t turns;          /* changes of direction among them */
+    uint64_t moved_kib;      /* sum of the sizes of all movements seen */
+};
+
+struct engine_env {
+    /* Configuration of a guest that appeared. */
+    void (*configure)(void *user, const struct hv_vm *vm, struct guest_config *ret_config);
+    /* Reads the host; fast and never blocking. Returns 0 or -errno: then nothing is granted. */
+    int (*read_host)(void *user, struct obs_host *ret_seen, struct err *e);
+    /* Something due earlier than engine_run() said last: call engine_run() soon. */
+    void (*wake)(void *user);
+    /* Optional; for logs, `why`, recording, scenarios. Called after the fact. */
+    void (*ordered)(void *user, const struct engine_guest *g);
+    void (*appeared)(void *user, const struct engine_guest *g);
+    void (*vanished)(void *user, const struct engine_guest *g, const char *reason);
+    void (*flags_changed)(void *user, const struct engine_guest *g, uint32_t before);
+    void (*trouble)(void *user, const struct engine_guest *g, const struct err *e); /* g may be NULL */
+    void (*host_state_changed)(void *user, enum host_state before, const struct host *host);
+    void *user;
+};
+
+struct engine_config {
+    struct host_config host;
+    bool dry_run; /* decide and tell, send nothing */
+};
+
+/* Most guests one daemon drives; memory for them is taken at start, none later (S14). */
+#define ENGINE_GUESTS_MAX 16384
+
+int engine_new(const struct engine_config *config, const struct engine_env *env, size_t guests_max,
+               struct engine **ret, struct err *e);
+struct engine *engine_free(struct engine *engine);
+
+/* Give this to every driver; engine outlives them. */
+const struct hv_listener *engine_listener(struct engine *engine);
+
+/* Does what is due at now_usec (CLOCK_MONOTONIC or virtual, never backwards) and returns when it wants to be called
+ * next, at the latest. */
+uint64_t engine_run(struct engine *engine, uint64_t now_usec);
+
+/* New host configuration and a fresh env.configure() for every guest. */
+void engine_reconfigure(struct engine *engine, const struct engine_config *config, uint64_t now_usec);
+
+const struct host *engine_host(const struct engine *engine);
+size_t engine_count(const struct engine *engine);
+const struct engine_guest *engine_guest_at(const struct engine *engine, size_t i);
+const struct engine_guest *engine_find(const struct engine *engine, const char *name);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hv.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "log.h"
+
+struct hv *hv_close(struct hv *hv)
+{
+    if (hv)
+        hv->ops->close(hv);
+    return NULL;
+}
+
+int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e)
+{
+    return vm->hv->ops->sample(vm->hv, vm, what, e);
+}
+
+int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e)
+{
+    /* QEMU reads a balloon of 0 as "all of it": the guest would be gone. No rule of ours asks for that. */
+    if (!target_bytes)
+        return err_set(e, EINVAL, "refusing to set the memory of guest '%s' to 0", vm->name);
+    log_debug("%s: guest '%s': target %llu MiB", vm->hv->ops->name, vm->name,
+              (unsigned long long)(target_bytes >> 20));
+    return vm->hv->ops->set_target(vm->hv, vm, target_bytes, done, user, e);
+}
+
+bool hv_name_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len >= sizeof(((struct hv_vm *)0)->name) || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (c < 0x21 || c == 0x7f || c == '/' || c == '\'' || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "observe.h"
+
+/* Hypervisor drivers: one small vtable (docs/drivers.md draws the call order). The only code that talks to hypervisors.
+ *
+ * A driver finds guests by itself and tells of them through struct hv_listener; the engine asks it to sample and to set
+ * targets. Nothing here blocks: every answer comes later, from the loop, or never (then the deadline ends the call). */
+
+struct hv;
+struct sd_event;
+
+/* One guest as its driver knows it. Owned by the driver, valid from appeared() until vanished() returns. */
+struct hv_vm {
+    struct hv *hv;
+    char name[64];          /* unique among all drivers: no '/', no control characters */
+    char uuid[40];          /* the manager's; empty where there is none (QEMU's all-zero UUID is none) */
+    pid_t pid;              /* 0: not known */
+    uint64_t start_ticks;   /* /proc/PID/stat field 22: with pid and host boot id the incarnation */
+    uint32_t caps;          /* enum hv_cap */
+    void *user;             /* the listener's own; the driver never touches it */
+};
+
+enum hv_cap {
+    HV_CAP_BALLOON = 1 << 0,
+    HV_CAP_PLUG = 1 << 1,       /* virtio-mem */
+    HV_CAP_STATISTICS = 1 << 2, /* balloon statistics */
+    HV_CAP_AGENT = 1 << 3,
+    HV_CAP_HOST_VIEW = 1 << 4,
+};
+
+enum hv_sample {
+    HV_SAMPLE_LEVERS = 1 << 0,
+    HV_SAMPLE_VIEW = 1 << 1, /* statistics; an agent pushes by itself */
+    HV_SAMPLE_HOST = 1 << 2,
+    HV_SAMPLE_ALL = HV_SAMPLE_LEVERS | HV_SAMPLE_VIEW | HV_SAMPLE_HOST,
+};
+
+enum hv_happening {
+    HV_HAPPENED_RESET,        /* the guest reset: RESET, also SHUTDOWN with reset */
+    HV_HAPPENED_PANIC,
+    HV_HAPPENED_SHUTDOWN,     /* powered down, QEMU may live on */
+    HV_HAPPENED_PAUSED,
+    HV_HAPPENED_RESUMED,
+    HV_HAPPENED_FOREIGN_HAND, /* someone else moved the lever */
+    HV_HAPPENED_COUNT
+};
+
+/* Called from the loop only, never from inside a call into the driver. */
+struct hv_listener {
+    void (*appeared)(void *user, struct hv_vm *vm, uint64_t now_usec);
+    void (*vanished)(void *user, struct hv_vm *vm, const char *reason, uint64_t now_usec);
+    void (*levers)(void *user, struct hv_vm *vm, const struct obs_levers *seen);
+    void (*host_view)(void *user, struct hv_vm *vm, const struct obs_host_view *seen);
+    void (*view)(void *user, struct hv_vm *vm, const struct obs_guest_view *seen);
+    void (*happened)(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec);
+    /* One sentence for people about a guest (vm may be NULL: about a socket or directory that gives no guest, named in
+     * e->text). The driver says each trouble once per cause, not once per try. Exit codes: e->code. */
+    void (*trouble)(void *user, struct hv_vm *vm, const struct err *e);
+    void *user;
+};
+
+/* Once per call, from the loop; e is NULL on success. */
+typedef void hv_done_fn(void *user, const struct err *e);
+
+struct hv_ops {
+    const char *name; /* "qmp", "libvirt", "xen", "sim" */
+
+    /* Ends all calls under way with ECANCELED and frees everything. Guests keep what they have (S10). */
+    void (*close)(struct hv *hv);
+
+    /* Starts sampling `what` (enum hv_sample); answers come through the listener. Asking again while an answer is due
+     * is free. Returns 0 or -errno (guest gone). */
+    int (*sample)(struct hv *hv, struct hv_vm *vm, uint32_t what, struct err *e);
+
+    /* Absolute target for the guest's assigned memory; the driver splits it over its levers: deflate first, hot-add
+     * after; unplug first, inflate after. A newer target replaces an older one. done comes when the hypervisor took the
+     * command; whether the guest moves shows in levers(). */
+    int (*set_target)(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
+                      struct err *e);
+
+    const struct hv_backup_ops *backup; /* NULL: cannot back up */
+};
+
+struct hv {
+    const struct hv_ops *ops;
+};
+
+/* Wrappers: range checks and a debug line, then the driver. NULL-safe for close. Return NULL / as the op. */
+struct hv *hv_close(struct hv *hv);
+int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e);
+int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
+
+/* A guest's name from a file name or configuration is usable: 1..63 bytes, printable, no '/', no quote. */
+bool hv_name_is_valid(const char *name);
