@@ -30,7 +30,7 @@ suites="layers unit scenario"
 [ "$live" = false ] || suites="$suites live"
 passed=0 failed=0 skipped=0
 for suite in $suites; do
-    meson test -C "$build" --list 2>/dev/null | grep -q "^ballast:$suite  || continue
+    meson introspect "$build" --tests | grep -q "\"ballast:$suite\"" || continue
     echo "== $suite"
     rm -f "$build/meson-logs/testlog.json"
     meson test -C "$build" --no-rebuild --suite "$suite" --print-errorlogs ||
