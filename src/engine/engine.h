@@ -37,6 +37,7 @@ struct engine_env {
     void (*ordered)(void *user, const struct engine_guest *g);
     void (*appeared)(void *user, const struct engine_guest *g);
     void (*vanished)(void *user, const struct engine_guest *g, const char *reason);
+    void (*happened)(void *user, const struct engine_guest *g, enum hv_happening what);
     void (*flags_changed)(void *user, const struct engine_guest *g, uint32_t before);
     void (*trouble)(void *user, const struct engine_guest *g, const struct err *e); /* g may be NULL */
     void (*host_state_changed)(void *user, enum host_state before, const struct host *host);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine_private.h"
+
+/* What drivers tell. Nothing is decided in here: observations go to the core's guest, and the engine is woken where one
+ * of them should not wait for the next tick. */
+
+static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
+{
+    struct engine *engine = user;
+    uint64_t now = engine_clock(engine, now_usec);
+    struct guest_config config = {0};
+    struct engine_slot *slot = engine_slot_take(engine, vm);
+
+    if (!slot) {
+        struct err e = {0};
+        vm->user = NULL;
+        (void)err_set(&e, ENOSPC, "guest '%s' is left alone: this process keeps %zu guests at most", vm->name,
+                      engine->guests_max);
+        engine_tell_trouble(engine, NULL, &e);
+        return;
+    }
+    engine->env.configure(engine->env.user, vm, &config);
+    guest_init(&slot->g.core, &config, now);
+    engine->newcomers = true;
+    if (engine->env.appeared)
+        engine->env.appeared(engine->env.user, &slot->g);
+    engine_want_event(engine);
+}
+
+static void engine_on_vanished(void *user, struct hv_vm *vm, const char *reason, uint64_t now_usec)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = engine_slot_of(vm);
+
+    (void)engine_clock(engine, now_usec);
+    if (!slot)
+        return;
+    if (engine->env.vanished)
+        engine->env.vanished(engine->env.user, &slot->g, reason);
+    engine_slot_leave(engine, slot);
+    engine_want_event(engine); /* its memory is there for others */
+}
+
+static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_levers *seen)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = engine_slot_of(vm);
+
+    if (!slot)
+        return;
+    uint64_t now = engine_clock(engine, seen->time_usec);
+    bool known = slot->g.core.levers.time_usec != 0;
+    uint64_t before = guest_assigned_kib(&slot->g.core);
+    guest_see_levers(&slot->g.core, seen, now);
+    uint64_t after = guest_assigned_kib(&slot->g.core);
+    if (!known) {
+        engine_want_event(engine);
+    } else if (after != before) {
+        slot->g.moved_kib += after > before ? after - before : before - after;
+        slot->moved_usec = now;
+        engine_want_poll(engine);
+        engine_want_event(engine);
+    }
+}
+
+static void engine_on_host_view(void *user, struct hv_vm *vm, const struct obs_host_view *seen)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = engine_slot_of(vm);
+
+    if (!slot)
+        return;
+    uint64_t now = engine_clock(engine, seen->time_usec);
+    bool awaited = slot->g.core.host.time_usec == 0 || slot->g.core.verdict.wants_host_view ||
+                   slot->moved_usec > slot->g.core.host.time_usec;
+    guest_see_host(&slot->g.core, seen, now);
+    if (awaited)
+        engine_want_event(engine);
+}
+
+/* A view that should not wait for the tick: the first one, or one with clearly less left, or with next to nothing. */
+static bool engine_view_is_urgent(const struct guest *g, const struct obs_guest_view *seen)
+{
+    if (seen->available_bytes == OBS_UNSET)
+        return false;
+    if (g->view.time_usec == 0 || g->view.available_bytes == OBS_UNSET)
+        return true;
+    if (seen->time_usec == g->view.time_usec && seen->available_bytes == g->view.available_bytes)
+        return false; /* the same sample again */
+    return seen->available_bytes + ENGINE_FALL_BYTES <= g->view.available_bytes ||
+           seen->available_bytes / 1024 < demand_stall_line_kib(guest_assigned_kib(g));
+}
+
+static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_view *seen)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = engine_slot_of(vm);
+
+    if (!slot)
+        return;
+    uint64_t now = engine_clock(engine, seen->heard_usec);
+    bool urgent = engine_view_is_urgent(&slot->g.core, seen);
+    guest_see_view(&slot->g.core, seen, now);
+    if (urgent)
+        engine_want_event(engine);
+}
+
+/* A paused guest can neither give nor take, and says nothing: it is counted at its size until it runs again. */
+static void engine_set_paused(struct engine *engine, struct engine_slot *slot, bool paused)
+{
+    struct guest_config config = {0};
+
+    if (slot->g.paused == paused)
+        return;
+    slot->g.paused = paused;
+    engine->env.configure(engine->env.user, slot->g.vm, &config);
+    if (paused)
+        config.mode = GUEST_MODE_FIXED;
+    guest_configure(&slot->g.core, &config, engine->now_usec);
+}
+
+static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = engine_slot_of(vm);
+    uint64_t now = engine_clock(engine, now_usec);
+
+    if (!slot)
+        return;
+    switch (what) {
+    case HV_HAPPENED_RESET:
+        engine_set_paused(engine, slot, false);
+        guest_see_reset(&slot->g.core, now);
+        break;
+    case HV_HAPPENED_PANIC:
+        guest_see_reset(&slot->g.core, now);
+        break;
+    case HV_HAPPENED_SHUTDOWN:
+    case HV_HAPPENED_PAUSED:
+        engine_set_paused(engine, slot, true);
+        break;
+    case HV_HAPPENED_RESUMED:
+        engine_set_paused(engine, slot, false);
+        break;
+    case HV_HAPPENED_FOREIGN_HAND:
+        guest_see_foreign_hand(&slot->g.core, now);
+        break;
+    case HV_HAPPENED_COUNT:
+        return;
+    }
+    if (engine->env.happened)
+        engine->env.happened(engine->env.user, &slot->g, what);
+    engine_want_event(engine);
+}
+
+static void engine_on_trouble(void *user, struct hv_vm *vm, const struct err *e)
+{
+    struct engine *engine = user;
+    struct engine_slot *slot = vm ? engine_slot_of(vm) : NULL;
+
+    if (slot)
+        slot->reason_is_order = false;
+    engine_tell_trouble(engine, slot, e);
+}
+
+void engine_listen(struct engine *engine)
+{
+    engine->listener = (struct hv_listener){
+        .appeared = engine_on_appeared,
+        .vanished = engine_on_vanished,
+        .levers = engine_on_levers,
+        .host_view = engine_on_host_view,
+        .view = engine_on_view,
+        .happened = engine_on_happened,
+        .trouble = engine_on_trouble,
+        .user = engine,
+    };
+}
