@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kib.h"
 #include "levels.h"
 
 /* Weighted, exact sharing of the host's capacity over guests' levels (docs/design.md 3.4). Sizes in KiB.
- * Sums exactly, O(n log n), equal inputs give equal outputs. Position is the index in the array. */
+ * Sums exactly, no more than n log n, equal inputs give equal outputs. Position is the index in the array.
+ * Exact for any size and weight whose sum of room x weight stays below 2^126; beyond, weights lose their last bits. */
 
 /* Which of the six steps sharing ended in; 6: over-promised. */
 enum share_step {
@@ -29,7 +31,7 @@ struct share_result {
 struct share_slot {
     uint64_t room_kib;
     uint64_t weight;
-    uint64_t rest; /* remainder of its division: decides who gets a left-over KiB */
+    kib_wide rest; /* remainder of its division by the sum of room x weight: decides who gets a left-over KiB */
     size_t position;
 };
 
