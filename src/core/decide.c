@@ -1,2 +1,149 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decide.h"
+
+#include "judge.h"
+#include "plan.h"
+#include "policy_defaults.h"
+#include "weight.h"
+
+/* Sums over guests that every later step uses. */
+struct decide_sums {
+    uint64_t assigned_kib, held_kib, counted_kib, exposure_kib, overhead_kib;
+    uint64_t untouched_kib; /* sum(held - resident): promised, but the host still shows it as available */
+};
+
+void host_init(struct host *h, const struct host_config *config)
+{
+    *h = (struct host){.config = *config, .state = HOST_HIGH};
+}
+
+static void decide_sum(struct guest *const *guests, size_t n, struct decide_sums *ret)
+{
+    *ret = (struct decide_sums){0};
+    for (size_t i = 0; i < n; i++) {
+        const struct guest_verdict *v = &guests[i]->verdict;
+        uint64_t resident = guests[i]->host.time_usec ? guests[i]->host.resident_bytes / 1024 : 0;
+        ret->assigned_kib += guest_assigned_kib(guests[i]);
+        ret->held_kib += v->held_kib;
+        ret->counted_kib += v->counted_kib;
+        ret->exposure_kib += v->exposure_kib;
+        ret->untouched_kib += v->held_kib > resident ? v->held_kib - resident : 0;
+        if (guests[i]->host.time_usec)
+            ret->overhead_kib += guests[i]->host.overhead_bytes / 1024;
+    }
+}
+
+/* docs/design.md 3.6: by how much of the reserve is still free; up again 5 points higher. */
+static enum host_state decide_state(const struct host *h)
+{
+    static const unsigned threshold[HOST_STATE_COUNT] = {
+        [HOST_HIGH] = POLICY_SOFT_PERCENT, [HOST_SOFT] = POLICY_HARD_PERCENT, [HOST_HARD] = POLICY_LOW_PERCENT};
+    int64_t percent = 100;
+
+    if (h->config.reserve_kib)
+        percent = h->free_kib * 100 / (int64_t)h->config.reserve_kib;
+    for (unsigned state = HOST_HIGH; state < HOST_LOW; state++) {
+        unsigned needed = threshold[state];
+        if (state < (unsigned)h->state)
+            needed += POLICY_STATE_HYSTERESIS_PERCENT; /* on the way up */
+        if (percent >= (int64_t)needed)
+            return (enum host_state)state;
+    }
+    return HOST_LOW;
+}
+
+/* docs/design.md 3.4. A grant in flight is counted on both sides of the measurement (it is promised to its guest and no
+ * longer available), so it cancels out of capacity; plan_orders() takes it out of what may be granted. */
+static void decide_capacity(struct host *h, const struct decide_sums *sums)
+{
+    const struct host_config *c = &h->config;
+    int64_t reserve = (int64_t)c->reserve_kib;
+
+    h->overhead_kib = sums->overhead_kib;
+    h->assigned_kib = sums->assigned_kib;
+    h->held_kib = sums->held_kib;
+    h->exposure_kib = sums->exposure_kib;
+    h->memory_kib = c->memory_kib ? c->memory_kib : h->seen.total_bytes / 1024;
+    uint64_t promised = h->memory_kib * c->overcommit_permille / 1000;
+    int64_t books = (int64_t)promised - reserve - (int64_t)sums->overhead_kib;
+    h->available_kib = (int64_t)(h->seen.available_bytes / 1024) + (int64_t)(h->seen.arc_bytes / 1024) -
+                       (int64_t)sums->untouched_kib;
+    int64_t measured = (int64_t)sums->held_kib + h->available_kib - reserve;
+    if (c->overcommit_permille > 1000) /* the operator's word: the ladder finds the rest */
+        measured += (int64_t)(promised - h->memory_kib);
+    if (!h->seen.time_usec) { /* the host can't be read: nothing is granted, nothing taken */
+        books = (int64_t)sums->held_kib;
+        measured = books;
+    }
+    h->capacity_kib = (books < measured ? books : measured) - (int64_t)c->reservations_kib;
+    h->grantable_kib = h->capacity_kib - (int64_t)sums->counted_kib;
+    if (c->switches.no_books)
+        h->grantable_kib = INT64_MAX / 2;
+
+    h->pool_kib = POLICY_POOL_MIN_KIB;
+    if (h->capacity_kib > 0 && (uint64_t)h->capacity_kib * POLICY_POOL_PERMILLE / 1000 > h->pool_kib)
+        h->pool_kib = (uint64_t)h->capacity_kib * POLICY_POOL_PERMILLE / 1000;
+
+    int64_t unheld = (int64_t)h->memory_kib - (int64_t)sums->overhead_kib - (int64_t)sums->held_kib;
+    int64_t available = (int64_t)(h->seen.available_bytes / 1024);
+    h->free_kib = unheld < available || !h->seen.time_usec ? unheld : available;
+    h->state = decide_state(h);
+}
+
+/* Who waits: the highest priority of a guest stalled for 2 s while not even growth headroom fits everyone. */
+static uint32_t decide_waits(const struct host *h, struct guest *const *guests, size_t n, uint64_t now_usec)
+{
+    uint32_t priority = 0;
+
+    if (h->share.step < SHARE_FLOOR)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct guest *g = guests[i];
+        if (g->stalled_since_usec && now_usec - g->stalled_since_usec >= POLICY_STALL_WAITS_USEC &&
+            g->config.priority > priority)
+            priority = g->config.priority;
+    }
+    return priority;
+}
+
+/* A harmful take is undone (docs/design.md 3.5); in steps 3-6 no mark is set: what is taken then is needed elsewhere. */
+static void decide_harm(struct host *h, struct guest *g, uint64_t now_usec)
+{
+    uint64_t from = now_usec > POLICY_HARM_BEFORE_USEC ? now_usec - POLICY_HARM_BEFORE_USEC : 0;
+    uint64_t least = 0;
+    uint64_t largest = 0;
+
+    if (!harm_check(&g->harm, now_usec) || h->config.switches.no_harm)
+        return;
+    g->take_step_permille = POLICY_TAKE_STEP_PERMILLE;
+    if (h->share.step >= SHARE_HEAD)
+        return;
+    if (recent_range(&g->assigned_seen, from, now_usec, &least, &largest))
+        harm_mark(&g->harm, largest, now_usec);
+}
+
+size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
+              const struct decide_scratch *scratch)
+{
+    struct decide_sums sums;
+
+    h->decisions++;
+    for (size_t i = 0; i < n; i++) {
+        decide_harm(h, guests[i], now_usec);
+        judge_books(guests[i], &h->config.switches, now_usec);
+    }
+    decide_sum(guests, n, &sums);
+    decide_capacity(h, &sums);
+    h->waits_priority = decide_waits(h, guests, n, now_usec);
+
+    for (size_t i = 0; i < n; i++) {
+        judge_levels(guests[i], h, now_usec);
+        scratch->levels[i] = guests[i]->verdict.levels;
+        scratch->weight[i] = guests[i]->verdict.weight;
+    }
+    share_divide(h->capacity_kib, h->pool_kib, scratch->levels, scratch->weight, n, scratch->slots,
+                 scratch->given_kib, &h->share);
+    for (size_t i = 0; i < n; i++)
+        judge_given(guests[i], scratch->given_kib[i], now_usec);
+    return plan_orders(h, guests, n, why, now_usec, scratch->order);
+}

@@ -51,8 +51,8 @@ struct host {
     struct host_config config;
     struct obs_host seen;
     enum host_state state;      /* kept for its hysteresis */
-    bool squeezed;              /* a stalled guest waits in step 4-6: rules of hard for lower priorities */
-    uint32_t waits_priority;    /* highest priority of a guest stalled for 2 s in step 4-6; 0: none */
+    uint32_t waits_priority;    /* highest priority of a guest stalled for 2 s in step 4-6; 0: none: lower priorities
+                                   are then under the rules of hard */
 
     /* last decision */
     uint64_t memory_kib;        /* configured or found */
@@ -60,6 +60,7 @@ struct host {
     uint64_t assigned_kib, held_kib, exposure_kib;
     int64_t capacity_kib;
     uint64_t pool_kib;
+    int64_t available_kib;      /* host_available: MemAvailable + ARC - sum(held - resident) */
     int64_t free_kib;           /* min(memory - overheads - sum(held), MemAvailable) */
     int64_t grantable_kib;      /* what a grant may use right now (books and measurement) */
     struct share_result share;

@@ -146,15 +146,23 @@ struct guest {
     uint64_t reset_assigned_kib; /* what was assigned when that happened */
 
     /* learned */
-    struct recent recent;           /* (time, assigned), (time, used), (time, missed) of the last seconds */
+    struct recent assigned_seen;    /* KiB, for pairing and marks */
+    struct recent used_seen;        /* KiB, for rise */
+    struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
     struct peak proof, rise;        /* decaying maxima */
     struct band band;
     struct harm harm;
     struct motion motion;           /* the order under way, stuck, retry */
     struct selfmanaging selfmanaging;
+    uint64_t used_least_kib;        /* demand(used) of the last sample, by the least assigned around it */
+    uint64_t used_largest_kib;      /* the same by the largest: what lower goes by */
+    uint64_t demand_seen_kib;       /* by the guest's mode, before the stall term */
     uint32_t stall_percent;         /* s: 0, 5, 10, 20, 25 */
+    bool honest;                    /* last sample proved honesty: stall, swap-in or almost nothing available */
+    bool foreign_hand;
     uint64_t stalled_since_usec;    /* 0: not stalled */
-    uint64_t breach_since_usec;     /* 0: none */
+    uint64_t excess_since_usec;     /* the host sees it hold more than it says since then; 0: it does not */
+    bool breach;
     uint32_t breaches;              /* counted since the guest is known */
     uint32_t take_step_permille;    /* slow taking: 10 .. 80 per second */
     uint64_t take_tick_usec;        /* last slow take */

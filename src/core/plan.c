@@ -1,2 +1,292 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan.h"
+
+#include "judge.h"
+#include "policy_defaults.h"
+
+/* No command moves less: a guest's MemAvailable wobbles by as much within a second. */
+#define PLAN_QUANTUM_KIB KIB_PER_MIB
+/* A grant that comes in parts, as donors let go, comes in parts of this size: 50 ms of a slow balloon. */
+#define PLAN_PART_KIB (4 * KIB_PER_MIB)
+
+struct plan {
+    struct host *h;
+    struct guest *const *guests;
+    size_t n;
+    enum decide_why why;
+    uint64_t now_usec;
+    uint64_t wanted_kib; /* by guests that should grow, beyond what is on its way */
+    uint64_t free_kib;   /* what grants may use now */
+    bool needed;         /* wanted > free: donors are told their given at once */
+    size_t orders;
+};
+
+/* min(max(2 % of assigned, 16 MiB), 1 GiB) (docs/design.md 3.5) */
+static uint64_t plan_dead_zone_kib(uint64_t assigned_kib)
+{
+    uint64_t zone = assigned_kib * POLICY_DEAD_ZONE_PERMILLE / 1000;
+
+    if (zone < POLICY_DEAD_ZONE_MIN_KIB)
+        zone = POLICY_DEAD_ZONE_MIN_KIB;
+    return zone > POLICY_DEAD_ZONE_MAX_KIB ? POLICY_DEAD_ZONE_MAX_KIB : zone;
+}
+
+static bool plan_lacks(const struct guest *g)
+{
+    return g->stall_percent || guest_assigned_kib(g) < g->verdict.levels.head_kib;
+}
+
+/* What the guest has or was granted already. */
+static uint64_t plan_base_kib(const struct guest *g)
+{
+    uint64_t assigned = guest_assigned_kib(g);
+
+    if (g->motion.active && g->motion.target_kib > assigned)
+        return g->motion.target_kib;
+    return assigned;
+}
+
+static bool plan_in_band(const struct plan *p, struct guest *g)
+{
+    struct band_marks marks;
+    const struct guest_verdict *v = &g->verdict;
+
+    band_raise(&g->band, p->h->share.step > SHARE_TOP, p->now_usec);
+    if (!g->config.band || p->h->share.step > SHARE_TOP || plan_lacks(g) || !v->target_kib)
+        return false;
+    band_marks(&g->band, (uint32_t)(demand_pressure_permille(v->demand_kib, v->target_kib) / 10), &marks);
+    return v->pressure_permille >= marks.low_percent * 10ULL && v->pressure_permille <= marks.high_percent * 10ULL;
+}
+
+static void plan_set(struct plan *p, struct guest *g, enum guest_order order, uint64_t target_kib,
+                     enum guest_reason reason)
+{
+    g->verdict.order = order;
+    g->verdict.order_kib = target_kib;
+    g->verdict.reason = reason;
+    p->orders++;
+}
+
+/* What the guest lacks and deserves a command for; 0: none. */
+static uint64_t plan_gap_kib(const struct guest *g)
+{
+    uint64_t base = plan_base_kib(g);
+    uint64_t given = g->verdict.given_kib;
+
+    if (given <= base)
+        return 0;
+    uint64_t gap = given - base;
+    return gap > plan_dead_zone_kib(guest_assigned_kib(g)) || (plan_lacks(g) && gap >= PLAN_QUANTUM_KIB) ? gap : 0;
+}
+
+/* Orders that come before all sharing: withdraw what can't be reached, and never let a shrink under way go on below what
+ * the guest deserves by now (S13). True where the guest is dealt with. */
+static bool plan_urgent(struct plan *p, struct guest *g)
+{
+    const struct guest_verdict *v = &g->verdict;
+    uint64_t assigned = guest_assigned_kib(g);
+
+    if (motion_wants_withdrawal(&g->motion, p->now_usec) && !p->h->config.switches.no_stuck) {
+        plan_set(p, g, GUEST_ORDER_WITHDRAW, assigned, GUEST_REASON_UNREACHED);
+        return true;
+    }
+    if (!judge_is_managed(g)) {
+        g->verdict.reason = g->reset_usec || !g->view.time_usec ? GUEST_REASON_SETTLING : GUEST_REASON_NOT_MANAGED;
+        return true;
+    }
+    bool shrinking = g->motion.active && g->motion.target_kib < assigned;
+    if (shrinking && g->motion.target_kib + PLAN_QUANTUM_KIB <= v->given_kib && v->given_kib < assigned) {
+        plan_set(p, g, GUEST_ORDER_SHRINK, v->given_kib, GUEST_REASON_FOR_OTHERS);
+        return true;
+    }
+    return false;
+}
+
+/* Another waits: at once, without dead zone. */
+static void plan_take_for_others(struct plan *p, struct guest *g)
+{
+    const struct guest_verdict *v = &g->verdict;
+
+    if (g->motion.active && g->motion.target_kib <= v->given_kib + PLAN_QUANTUM_KIB) {
+        g->verdict.reason = GUEST_REASON_IN_FLIGHT;
+        return;
+    }
+    plan_set(p, g, GUEST_ORDER_SHRINK, v->given_kib, GUEST_REASON_FOR_OTHERS);
+}
+
+/* Nobody waits: 1 % of assigned a second, doubling to 8 % while the guest does not mind. */
+static void plan_take_slowly(struct plan *p, struct guest *g)
+{
+    struct guest_verdict *v = &g->verdict;
+    uint64_t assigned = guest_assigned_kib(g);
+
+    if (p->now_usec < g->appeared_usec + POLICY_SETTLE_USEC && !p->h->config.switches.no_adopt_hold) {
+        v->reason = GUEST_REASON_SETTLING;
+        return;
+    }
+    if (p->why != DECIDE_TICK) {
+        v->reason = GUEST_REASON_WAIT_TICK;
+        return;
+    }
+    bool going = g->take_tick_usec && p->now_usec < g->take_tick_usec + 2 * POLICY_TICK_USEC;
+    if (!harm_quiet(&g->harm) || !going)
+        g->take_step_permille = POLICY_TAKE_STEP_PERMILLE;
+    else if (g->take_step_permille < POLICY_TAKE_STEP_MAX_PERMILLE)
+        g->take_step_permille *= 2;
+    uint64_t step = assigned * g->take_step_permille / 1000;
+    if (step > POLICY_TAKE_DEVICE_KIB)
+        step = POLICY_TAKE_DEVICE_KIB;
+    if (step < PLAN_QUANTUM_KIB)
+        step = PLAN_QUANTUM_KIB;
+    uint64_t target = assigned - v->given_kib > step ? assigned - step : v->given_kib;
+    g->take_tick_usec = p->now_usec;
+    if (g->motion.active && g->motion.target_kib <= target) {
+        v->reason = GUEST_REASON_IN_FLIGHT;
+        return;
+    }
+    plan_set(p, g, GUEST_ORDER_SHRINK, target, GUEST_REASON_RECLAIM);
+}
+
+static void plan_shrink(struct plan *p, struct guest *g)
+{
+    struct guest_verdict *v = &g->verdict;
+    uint64_t has = plan_base_kib(g);
+
+    if (has < v->given_kib + PLAN_QUANTUM_KIB) {
+        v->reason = v->flags & GUEST_FLAG_SILENT ? GUEST_REASON_STALE
+                    : has == v->given_kib        ? GUEST_REASON_NONE
+                                                 : GUEST_REASON_DEAD_ZONE;
+        return;
+    }
+    if (p->needed) {
+        plan_take_for_others(p, g);
+        return;
+    }
+    uint64_t assigned = guest_assigned_kib(g);
+    if (g->motion.active && g->motion.target_kib > assigned) {
+        v->reason = GUEST_REASON_IN_FLIGHT; /* still growing: wait and see */
+        return;
+    }
+    bool going = g->motion.active || (g->take_tick_usec && p->now_usec < g->take_tick_usec + 2 * POLICY_TICK_USEC);
+    if (!going && assigned - v->given_kib <= plan_dead_zone_kib(assigned)) {
+        v->reason = GUEST_REASON_DEAD_ZONE;
+        return;
+    }
+    if (plan_in_band(p, g)) {
+        v->reason = GUEST_REASON_BAND;
+        return;
+    }
+    plan_take_slowly(p, g);
+}
+
+/* 3 stalls, 2 lacks head, 1 the rest: who is served first, then by priority, then by position. */
+static uint64_t plan_rank(const struct guest *g)
+{
+    uint64_t need = g->stall_percent ? 3 : plan_lacks(g) ? 2 : 1;
+
+    return need << 32 | g->config.priority;
+}
+
+/* a comes after b in serving order. */
+static bool plan_after(const struct plan *p, uint32_t a, uint32_t b)
+{
+    uint64_t rank_a = plan_rank(p->guests[a]);
+    uint64_t rank_b = plan_rank(p->guests[b]);
+
+    return rank_a != rank_b ? rank_a < rank_b : a > b;
+}
+
+static void plan_sift(const struct plan *p, uint32_t *order, size_t root, size_t n)
+{
+    for (;;) {
+        size_t child = 2 * root + 1;
+        if (child >= n)
+            return;
+        if (child + 1 < n && plan_after(p, order[child + 1], order[child]))
+            child++;
+        if (!plan_after(p, order[child], order[root]))
+            return;
+        uint32_t swap = order[root];
+        order[root] = order[child];
+        order[child] = swap;
+        root = child;
+    }
+}
+
+static void plan_sort(const struct plan *p, uint32_t *order, size_t n)
+{
+    for (size_t i = n / 2; i; i--)
+        plan_sift(p, order, i - 1, n);
+    for (size_t i = n; i > 1; i--) {
+        uint32_t swap = order[0];
+        order[0] = order[i - 1];
+        order[i - 1] = swap;
+        plan_sift(p, order, 0, i - 1);
+    }
+}
+
+static void plan_grant(struct plan *p, struct guest *g)
+{
+    struct guest_verdict *v = &g->verdict;
+    uint64_t gap = plan_gap_kib(g);
+    uint64_t base = plan_base_kib(g);
+
+    if (p->h->state == HOST_LOW) {
+        v->reason = GUEST_REASON_HOST_LOW;
+        return;
+    }
+    if (!plan_lacks(g) && plan_in_band(p, g)) {
+        v->reason = GUEST_REASON_BAND;
+        return;
+    }
+    uint64_t grant = gap < p->free_kib || p->h->config.switches.no_free_first ? gap : p->free_kib;
+    bool part = grant < gap;
+    if ((part && grant < PLAN_PART_KIB) || base + grant < guest_minimum_kib(g)) {
+        v->reason = GUEST_REASON_NOT_FREE_YET;
+        return;
+    }
+    p->free_kib -= grant < p->free_kib ? grant : p->free_kib;
+    plan_set(p, g, GUEST_ORDER_GROW, base + grant, plan_lacks(g) ? GUEST_REASON_NEED : GUEST_REASON_PLENTY);
+}
+
+size_t plan_orders(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
+                   uint32_t *order)
+{
+    struct plan p = {
+        .h = h,
+        .guests = guests,
+        .n = n,
+        .why = why,
+        .now_usec = now_usec,
+        .free_kib = h->grantable_kib > 0 ? (uint64_t)h->grantable_kib : 0,
+    };
+    size_t growing = 0;
+
+    /* Who should grow, and is what is free enough for all of them? */
+    for (size_t i = 0; i < n; i++) {
+        struct guest *g = guests[i];
+        g->verdict.order = GUEST_ORDER_NONE;
+        g->verdict.order_kib = 0;
+        g->verdict.reason = GUEST_REASON_NONE;
+        if (plan_urgent(&p, g))
+            continue;
+        uint64_t gap = plan_gap_kib(g);
+        if (!gap)
+            continue;
+        p.wanted_kib += gap;
+        order[growing++] = (uint32_t)i;
+    }
+    p.needed = p.wanted_kib > p.free_kib;
+
+    /* Free first, give second: what is taken now is granted when it has arrived. */
+    for (size_t i = 0; i < n; i++) {
+        struct guest *g = guests[i];
+        if (g->verdict.order != GUEST_ORDER_NONE || !judge_is_managed(g) || plan_gap_kib(g))
+            continue;
+        plan_shrink(&p, g);
+    }
+    plan_sort(&p, order, growing);
+    for (size_t i = 0; i < growing; i++)
+        plan_grant(&p, guests[order[i]]);
+    return p.orders;
+}
