@@ -143,7 +143,9 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
     }
     share_divide(h->capacity_kib, h->pool_kib, scratch->levels, scratch->weight, n, scratch->slots,
                  scratch->given_kib, &h->share);
-    for (size_t i = 0; i < n; i++)
-        judge_given(guests[i], scratch->given_kib[i], now_usec);
+    for (size_t i = 0; i < n; i++) {
+        judge_given(guests[i], scratch->given_kib[i]);
+        band_raise(&guests[i]->band, h->share.step > SHARE_TOP, now_usec);
+    }
     return plan_orders(h, guests, n, why, now_usec, scratch->order);
 }

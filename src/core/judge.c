@@ -254,11 +254,10 @@ static enum guest_memory_status judge_memory_status(const struct guest *g)
     return available * 100 < buffer * GUEST_LOW_PERCENT ? GUEST_MEMORY_LOW : GUEST_MEMORY_OK;
 }
 
-void judge_given(struct guest *g, uint64_t given_kib, uint64_t now_usec)
+void judge_given(struct guest *g, uint64_t given_kib)
 {
     struct guest_verdict *v = &g->verdict;
 
-    (void)now_usec;
     v->given_kib = given_kib;
     v->penalty_kib = v->target_kib > given_kib ? v->target_kib - given_kib : 0;
     v->shortfall_kib = v->demand_kib > given_kib ? v->demand_kib - given_kib : 0;

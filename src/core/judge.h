@@ -14,7 +14,7 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
 void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec);
 
 /* What sharing gave it: penalty, shortfall, Memory Status. */
-void judge_given(struct guest *g, uint64_t given_kib, uint64_t now_usec);
+void judge_given(struct guest *g, uint64_t given_kib);
 
 /* Sharing may move this guest at all. */
 bool judge_is_managed(const struct guest *g);

@@ -46,12 +46,11 @@ static uint64_t plan_base_kib(const struct guest *g)
     return assigned;
 }
 
-static bool plan_in_band(const struct plan *p, struct guest *g)
+static bool plan_in_band(const struct plan *p, const struct guest *g)
 {
     struct band_marks marks;
     const struct guest_verdict *v = &g->verdict;
 
-    band_raise(&g->band, p->h->share.step > SHARE_TOP, p->now_usec);
     if (!g->config.band || p->h->share.step > SHARE_TOP || plan_lacks(g) || !v->target_kib)
         return false;
     band_marks(&g->band, (uint32_t)(demand_pressure_permille(v->demand_kib, v->target_kib) / 10), &marks);
