@@ -129,7 +129,7 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
     struct levels_in in = {
         .minimum_kib = guest_minimum_kib(g),
         .maximum_kib = guest_maximum_kib(g),
-        .startup_kib = guest_startup_kib(g),
+        .startup_kib = g->config.startup_kib, /* only the operator's word lifts the bound, not a large -m */
         .assigned_kib = assigned,
         .plugged_kib = guest_boot_kib(g) + g->levers.online_bytes / 1024,
         .proof_kib = h->config.switches.no_bound ? POLICY_KIB_MAX : v->proof_kib,
