@@ -287,6 +287,15 @@ void guest_see_reset(struct guest *g, uint64_t now_usec)
     motion_cancel(&g->motion);
 }
 
+void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec)
+{
+    if (g->paused == paused)
+        return;
+    g->paused = paused;
+    g->resumed_usec = now_usec;
+    motion_cancel(&g->motion); /* it could not move: neither stuck nor unreached */
+}
+
 void guest_see_foreign_hand(struct guest *g, uint64_t now_usec)
 {
     (void)now_usec;

@@ -68,6 +68,7 @@ enum guest_flag {
     GUEST_FLAG_NO_BALLOON = 1 << 8,    /* neither balloon nor virtio-mem */
     GUEST_FLAG_MARKED = 1 << 9,        /* a take did harm: its mark holds */
     GUEST_FLAG_NOT_ONLINED = 1 << 10,  /* plugged memory stayed offline in the guest */
+    GUEST_FLAG_PAUSED = 1 << 11,       /* its processors do not run: it can neither give, take nor answer */
 };
 
 /* Memory Status, as Hyper-V's Memory tab: see GUEST_LOW_PERCENT, GUEST_WARNING_PERCENT in policy_defaults.h. */
@@ -160,6 +161,8 @@ struct guest {
     uint32_t stall_percent;         /* s: 0, 5, 10, 20, 25 */
     bool honest;                    /* last sample proved honesty: stall, swap-in or almost nothing available */
     bool foreign_hand;
+    bool paused;
+    uint64_t resumed_usec;          /* silence counts from here: what was known before the pause still holds */
     uint64_t stalled_since_usec;    /* 0: not stalled */
     uint64_t excess_since_usec;     /* the host sees it hold more than it says since then; 0: it does not */
     bool breach;
@@ -183,6 +186,9 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
 
 /* The guest was reset, panicked or lost its driver: it counts as max(boot, assigned) until it reports again (S1b). */
 void guest_see_reset(struct guest *g, uint64_t now_usec);
+
+/* Its processors were stopped, or run again. A paused guest keeps its size and is not silent. */
+void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec);
 
 /* Another program set its target (S11). */
 void guest_see_foreign_hand(struct guest *g, uint64_t now_usec);

@@ -232,7 +232,7 @@ uint64_t engine_run(struct engine *engine, uint64_t now_usec)
     bool slept = engine->now_usec && now_usec > engine->now_usec + ENGINE_SLEPT_USEC;
     uint64_t now = engine_clock(engine, now_usec);
 
-    engine->woken = false;
+    engine->woken = true; /* no need to be woken in here */
     if (!engine->depth)
         engine_slots_reclaim(engine);
     if (now >= engine->sample_due_usec)
@@ -256,6 +256,7 @@ uint64_t engine_run(struct engine *engine, uint64_t now_usec)
     due = engine_earlier(due, engine->poll_due_usec);
     if (engine->newcomers)
         due = now;
+    engine->woken = false; /* what woke us in here is in due */
     return due;
 }
 
@@ -272,8 +273,6 @@ void engine_reconfigure(struct engine *engine, const struct engine_config *confi
         if (!slot->listed)
             continue;
         engine->env.configure(engine->env.user, slot->g.vm, &guest_config);
-        if (slot->g.paused)
-            guest_config.mode = GUEST_MODE_FIXED;
         guest_configure(&slot->g.core, &guest_config, now);
     }
     engine_round_end(engine);

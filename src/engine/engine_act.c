@@ -133,6 +133,7 @@ static void engine_read_host(struct engine *engine)
         engine->host_failed = false;
         return;
     }
+    engine->host.seen.time_usec = 0; /* decide() then neither grants nor takes */
     if (engine->host_failed)
         return;
     engine->host_failed = true;

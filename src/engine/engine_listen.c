@@ -108,18 +108,10 @@ static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_
         engine_want_event(engine);
 }
 
-/* A paused guest can neither give nor take, and says nothing: it is counted at its size until it runs again. */
 static void engine_set_paused(struct engine *engine, struct engine_slot *slot, bool paused)
 {
-    struct guest_config config = {0};
-
-    if (slot->g.paused == paused)
-        return;
     slot->g.paused = paused;
-    engine->env.configure(engine->env.user, slot->g.vm, &config);
-    if (paused)
-        config.mode = GUEST_MODE_FIXED;
-    guest_configure(&slot->g.core, &config, engine->now_usec);
+    guest_see_paused(&slot->g.core, paused, engine->now_usec);
 }
 
 static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
