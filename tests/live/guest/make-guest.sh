@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# make-guest.sh OUT: builds the test guest, OUT/vmlinux and OUT/initramfs.cpio, from Debian's cloud kernel package,
+# busybox-static and the programs beside this script. Does nothing where all of it is there and current.
+#
+# The kernel package is kept in $BALLAST_CACHE_DIR, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast: once it is there, no network is
+# needed. Exit code 77: something this machine lacks, with one sentence that says what; 1: the build went wrong.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+[ $# -eq 1 ] || { echo "usage: make-guest.sh OUT" >&2; exit 2; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+
+needed="virtio_pci virtio_blk virtio_console virtio_balloon virtio_mem"
+welcome="zram pvpanic-pci"
+kernel=linux-image-cloud-amd64
+
+lacks() { echo "make-guest.sh: $*"; exit 77; }
+
+exec 9>"$out/lock"
+flock 9
+
+stamp=$(cat "$here"/* | sha256sum | cut -d' ' -f1)
+if [ -s "$out/vmlinux" ] && [ -s "$out/initramfs.cpio" ] && [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
+    exit 0
+fi
+rm -f "$out/stamp"
+
+[ "$(uname -m)" = x86_64 ] || lacks "the test guest is built for x86_64 only, this machine is $(uname -m)"
+busybox=$(command -v busybox) || lacks "busybox is missing: run tools/install-deps.sh (package busybox-static)"
+PATH=$PATH:/usr/sbin:/sbin
+for tool in dpkg-deb cpio depmod modprobe strip flock; do
+    command -v $tool >/dev/null || lacks "$tool is missing: run tools/install-deps.sh"
+done
+
+cache=${BALLAST_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/ballast}
+mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || { cache=$out/cache; mkdir -p "$cache"; }
+
+newest_package() { ls -t "$cache"/linux-image-*-cloud-amd64_*.deb 2>/dev/null | head -n 1; }
+
+# Downloads beside the cache first: what is in the cache is whole.
+download() {
+    local name part=$cache/part.$$
+    name=$(apt-cache depends $kernel 2>/dev/null | awk '/Depends: linux-image-[0-9]/ {print $2; exit}')
+    [ -n "$name" ] || return 1
+    mkdir -p "$part"
+    (cd "$part" && apt-get download "$name") >"$out/download.log" 2>&1 || { rm -rf "$part"; return 1; }
+    mv "$part"/*.deb "$cache/"
+    rm -rf "$part"
+}
+
+deb=$(newest_package)
+if [ -z "$deb" ]; then
+    command -v apt-get >/dev/null || lacks "the test guest needs Debian's kernel package; put one (linux-image-*-cloud-amd64_*.deb) into $cache"
+    if ! download; then
+        # Package lists may be missing or older than the archive.
+        if [ "$(id -u)" -eq 0 ]; then
+            apt-get update -qq >"$out/update.log" 2>&1 || true
+        elif command -v sudo >/dev/null; then
+            sudo -n apt-get update -qq >"$out/update.log" 2>&1 || true
+        fi
+        download || lacks "cannot download the kernel package of $kernel ($(tail -n 1 "$out/download.log" 2>/dev/null)): connect to the network, or put it into $cache"
+    fi
+    deb=$(newest_package)
+fi
+
+work=$(mktemp -d "$out/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/kernel"
+if ! dpkg-deb -x "$deb" "$work/kernel"; then
+    rm -f "$deb"
+    lacks "the kernel package $deb was damaged and is removed: run this again"
+fi
+version=$(basename "$work"/kernel/lib/modules/*)
+"$here/extract-kernel.py" "$work/kernel/boot/vmlinuz-$version" "$work/vmlinux"
+
+root=$work/root
+mkdir -p "$root"/{bin,dev,proc,sys,tmp,lib/modules}
+cp "$busybox" "$root/bin/busybox"
+install -m 755 "$here/init" "$root/init"
+for program in load forge; do
+    ${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$root/bin/$program" "$here/$program.c" -pthread
+done
+
+depmod -b "$work/kernel" "$version"
+paths() { # MODULE: it and what it needs, in order; nothing for one built in
+    modprobe -d "$work/kernel" -S "$version" --show-depends "$1" | awk '/^insmod/ {print $2}'
+}
+{
+    for module in $needed; do paths "$module"; done
+    for module in $welcome; do paths "$module" 2>/dev/null || true; done
+} | awk '!seen[$0]++' >"$work/modules"
+while read -r path; do
+    strip --strip-debug -o "$root/lib/modules/$(basename "$path")" "$path"
+    basename "$path" >>"$root/lib/modules/order"
+done <"$work/modules"
+mkdir "$root/lib/modules/deaf"
+"$here/make-deaf.py" "$root/lib/modules/virtio_balloon.ko" "$root/lib/modules/deaf/virtio_balloon.ko" virtballoon_changed
+
+(cd "$root" && find . -print0 | sort -z | cpio --null -o -H newc -R 0:0 --quiet) >"$work/initramfs.cpio"
+mv "$work/vmlinux" "$work/initramfs.cpio" "$out/"
+echo "$version" >"$out/version"
+echo "$stamp" >"$out/stamp"
