@@ -34,11 +34,12 @@ static uint32_t judge_flags(const struct guest *g, const struct decide_switches 
 {
     const struct obs_levers *l = &g->levers;
     uint32_t flags = 0;
+    uint64_t heard = judge_max(g->view.heard_usec, g->resumed_usec);
 
     if (g->paused)
         flags |= GUEST_FLAG_PAUSED;
     else if (g->view.time_usec)
-        flags |= now_usec > judge_max(g->view.heard_usec, g->resumed_usec) + judge_stale_usec(g) ? GUEST_FLAG_SILENT : 0;
+        flags |= now_usec > heard + judge_stale_usec(g) ? GUEST_FLAG_SILENT : 0;
     else if (now_usec > g->appeared_usec + POLICY_BOOT_PATIENCE_USEC)
         flags |= GUEST_FLAG_SILENT;
     if (g->reset_usec || !g->view.time_usec)
@@ -82,8 +83,10 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
 
 bool judge_is_managed(const struct guest *g)
 {
+    const uint32_t unmanaged = GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED;
+
     return g->config.mode == GUEST_MODE_AUTO && g->levers.time_usec && g->view.time_usec && !g->reset_usec &&
-           !(g->verdict.flags & (GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED));
+           !(g->verdict.flags & unmanaged);
 }
 
 static bool judge_under_hard(const struct guest *g, const struct host *h)
@@ -131,7 +134,7 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
     struct levels_in in = {
         .minimum_kib = guest_minimum_kib(g),
         .maximum_kib = guest_maximum_kib(g),
-        .startup_kib = guest_startup_kib(g),
+        .startup_kib = g->config.startup_kib, /* only the operator's word lifts the bound, not a large -m */
         .assigned_kib = assigned,
         .plugged_kib = guest_boot_kib(g) + g->levers.online_bytes / 1024,
         .proof_kib = h->config.switches.no_bound ? POLICY_KIB_MAX : v->proof_kib,

@@ -31,11 +31,16 @@ bool recent_range(const struct recent *r, uint64_t from_usec, uint64_t to_usec, 
     uint64_t least = UINT64_MAX;
     uint64_t largest = 0;
     bool any = false;
+    uint64_t newest = 0;
 
+    for (size_t i = 0; i < RECENT_SLOTS; i++)
+        newest = r->slots[i].slot > newest ? r->slots[i].slot : newest;
     for (size_t i = 0; i < RECENT_SLOTS; i++) {
         const struct recent_slot *s = &r->slots[i];
         if (!s->slot || s->slot > last)
             continue;
+        if (s->slot + RECENT_SLOTS <= newest)
+            continue; /* out of the window: its successors may have been overwritten, it would stand for them */
         if (s->slot < first) {
             if (!before || s->slot > before->slot)
                 before = s; /* what held when the window began */
