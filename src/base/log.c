@@ -9,6 +9,13 @@
 
 static atomic_int log_max_level = LOG_LEVEL_INFO;
 
+static void (*_Atomic log_sink)(const char *line, size_t len);
+
+void log_set_sink(void (*sink)(const char *line, size_t len))
+{
+    atomic_store(&log_sink, sink);
+}
+
 void log_set_level(enum log_level level)
 {
     atomic_store(&log_max_level, (int)level);
@@ -36,6 +43,11 @@ void log_line(enum log_level level, const char *format, ...)
     if (len > sizeof(line) - 2)
         len = sizeof(line) - 2;
     line[len] = '\n';
+    void (*sink)(const char *, size_t) = atomic_load(&log_sink);
+    if (sink) {
+        sink(line, len + 1);
+        return;
+    }
     if (write(STDERR_FILENO, line, len + 1) < 0)
         return; /* nowhere left to complain */
 }

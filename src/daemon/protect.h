@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "err.h"
+
+/* ballastd must survive the shortage it manages (docs/design.md 4, S14): its memory is locked, the kernel's OOM killer
+ * takes others first, and what runs in an emergency was touched before. */
+
+/* Stack of each thread of ours: nothing recurses, and glibc's 8 MiB would count against the lock limit. */
+#define PROTECT_STACK_BYTES (256 * 1024)
+
+/* Sets default thread stacks, the OOM score and locks memory. What is not allowed here is told in one warning and is no
+ * failure: a user's own ballastd runs without. */
+void protect_process(void);
+
+/* Writes the lowest OOM score allowed into an oom_score_adj file (a path, so that tests can pretend): at best -900, which
+ * leaves the kernel's own and sshd's -1000 above us. Returns 0 with the score that was set, or -errno. */
+int protect_oom_score(const char *path, int *ret_score);
