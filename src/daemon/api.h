@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "wire_status.h"
+#include "wire_text.h"
+
+/* The HTTP API on a unix socket (docs/api.md): the one way in for the command line, the dashboard and scripts. Runs inside
+ * the daemon's event loop and never blocks it: sockets do not block, what a client may hold is limited by count, size and
+ * time, and the answers come from memory. */
+
+struct sd_event;
+struct api;
+
+/* Limits. Variables of struct api_config for tests; zero there means these. */
+#define API_CONNECTIONS_MAX 32      /* at once; the next one closes the oldest of the user who has most */
+#define API_DEADLINE_USEC 10000000  /* a connection's whole life: half a request and then silence ends here */
+#define API_URL_MAX 1024            /* longest path; a guest's name has 63 bytes, each at most "%xx" */
+#define API_CONNECTION_MEMORY 16384 /* request line, headers and send buffer of one connection */
+#define API_CACHE_USEC 100000       /* a flood of status requests is answered from one print of this age at most */
+
+/* What the API tells: callbacks into the daemon, called from the loop while it serves. All are required. */
+struct api_source {
+    void (*daemon)(void *user, struct wire_daemon *ret);
+    void (*host)(void *user, struct wire_host *ret);
+    size_t (*warnings)(void *user, struct wire_warning *ret, size_t cap); /* returns how many were written */
+    size_t (*count)(void *user);
+    void (*guest)(void *user, size_t i, struct wire_guest *ret);          /* i < count() */
+    bool (*find)(void *user, const char *name, struct wire_guest *ret);   /* false: no such guest */
+    void (*dump)(void *user, struct wire_text *out);                      /* one JSON document with all state */
+    void *user;
+};
+
+struct api_config {
+    const char *runtime_dir;  /* made if missing (0755); holds the lock and, by default, the socket */
+    const char *socket_path;  /* NULL: runtime_dir/api.sock */
+    const char *socket_group; /* group that may connect; NULL or unknown to the host: the daemon's own */
+    struct api_source source; /* copied */
+    unsigned connections_max;
+    uint64_t deadline_usec;
+    uint64_t cache_usec;
+};
+
+/* Takes the lock of the runtime directory (kept until api_free()), replaces the socket of a dead daemon, and serves from
+ * `loop`. Call before any guest is touched: the lock is what keeps two daemons' hands off one lever (S11).
+ * Errors: EEXIST another ballastd runs (its pid is in the sentence); EACCES, ENOTDIR, ENAMETOOLONG ... with the path. */
+int api_open(struct sd_event *loop, const struct api_config *config, struct api **ret, struct err *e);
+
+/* Ends all connections, removes the socket, gives the lock back. NULL is fine; returns NULL. */
+struct api *api_free(struct api *api);
+
+/* The path that clients use; valid until api_free(). */
+const char *api_socket_path(const struct api *api);

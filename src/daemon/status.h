@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api.h"
+#include "engine.h"
+
+/* What the engine knows, in the words and units of the status document (wire_status.h). Reads only. */
+
+struct status {
+    const struct engine *engine;
+    const char *host_name;      /* borrowed, as the following */
+    const char *config_file;    /* NULL: none, guests are only watched */
+    bool dry_run;
+    uint64_t started_usec;
+    uint64_t (*now_usec)(void); /* the clock that drives the engine */
+
+    /* Sentences for the administrator that belong to no guest, or to one that never came to be; newest last. */
+    size_t warning_count;
+    struct status_warning {
+        char text[ERR_TEXT_SIZE];
+        uint64_t time_usec;
+    } warnings[WIRE_WARNINGS_MAX / 2];
+};
+
+/* Keeps a sentence for the status; said again, it only gets younger. The oldest goes when there is no room. */
+void status_warn(struct status *s, const char *text);
+
+/* The callbacks for api_open(); `s` is borrowed and must outlive the API. */
+struct api_source status_source(struct status *s);
+
+/* The same by hand, for `--once` prints, logs and tests. */
+void status_fill_host(const struct status *s, struct wire_host *ret);
+void status_fill_guest(const struct status *s, const struct engine_guest *g, struct wire_guest *ret);
+
+/* All internal state as one JSON document: for bug reports. */
+void status_dump(const struct status *s, struct wire_text *out);
