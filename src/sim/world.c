@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world_private.h"
+
+#define KIB 1024ULL
+#define HASH_START 14695981039346656037ULL
+#define HASH_PRIME 1099511628211ULL
+/* The state of all models goes into the hash this often. */
+#define HASH_EVERY_USEC WORLD_SEC
+
+void world_die(const char *what)
+{
+    (void)fprintf(stderr, "simulator: %s\n", what);
+    exit(1);
+}
+
+static void mix(struct world *w, uint64_t value)
+{
+    for (int i = 0; i < 8; i++) {
+        w->hash ^= (value >> (8 * i)) & 0xff;
+        w->hash *= HASH_PRIME;
+    }
+}
+
+static void breach(struct world *w, enum world_rule rule, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void breach(struct world *w, enum world_rule rule, const char *format, ...)
+{
+    va_list args;
+
+    w->broken[rule]++;
+    if (w->first_breach[0])
+        return;
+    int n = snprintf(w->first_breach, sizeof(w->first_breach), "at %" PRIu64 " ms: ", world_now(w) / WORLD_MSEC);
+    va_start(args, format);
+    (void)vsnprintf(w->first_breach + n, sizeof(w->first_breach) - (size_t)n, format, args);
+    va_end(args);
+}
+
+static struct world_guest *guest_of(struct world *w, const struct hv_sim_vm *vm)
+{
+    return &w->guests[vm->order];
+}
+
+/* ---- what the engine asks of its surroundings ---- */
+
+static void configure(void *user, const struct hv_vm *vm, struct guest_config *ret_config)
+{
+    *ret_config = guest_of(user, (const struct hv_sim_vm *)vm)->config;
+}
+
+static int read_host(void *user, struct obs_host *ret_seen, struct err *e)
+{
+    struct world *w = user;
+
+    (void)e;
+    hv_sim_read_host(w->hv, ret_seen);
+    return 0;
+}
+
+static void wake(void *user)
+{
+    struct world *w = user;
+
+    w->due_usec = 0;
+}
+
+/* S2, from the verdict that stands behind the command. */
+static void ordered(void *user, const struct engine_guest *g)
+{
+    struct world *w = user;
+    const struct guest_verdict *v = &g->core.verdict;
+    uint64_t most = guest_maximum_kib(&g->core);
+
+    if (most < v->levels.lower_kib)
+        most = v->levels.lower_kib;
+    if (v->order == GUEST_ORDER_WITHDRAW && v->order_kib == guest_assigned_kib(&g->core))
+        return; /* what it has: no move is asked for */
+    if (v->order_kib < guest_minimum_kib(&g->core))
+        breach(w, WORLD_S2, "guest '%s' ordered to %" PRIu64 " MiB, its minimum is %" PRIu64, g->vm->name,
+               v->order_kib / WORLD_MIB, guest_minimum_kib(&g->core) / WORLD_MIB);
+    if (v->order_kib > most)
+        breach(w, WORLD_S2, "guest '%s' ordered to %" PRIu64 " MiB, its maximum is %" PRIu64, g->vm->name,
+               v->order_kib / WORLD_MIB, most / WORLD_MIB);
+}
+
+/* What a guest counts as when memory is granted: what it was seen to have (a boot begun: all it can touch), what it
+ * touches, and what was granted to it already. */
+static uint64_t counts_kib(const struct world_guest *g)
+{
+    const struct hv_sim_vm *v = g->sim;
+    uint64_t kib = v->told_kib;
+
+    if (v->model.gone)
+        return 0;
+    if (!v->model.driver_up && v->resets_told == v->model.resets)
+        kib = v->model.config.boot_kib;
+    if (kib < v->model.touched_kib && v->model.touched_kib <= model_assigned_kib(&v->model))
+        kib = v->model.touched_kib;
+    return g->growing && kib < g->commanded_kib ? g->commanded_kib : kib;
+}
+
+static void check_grant(struct world *w, const struct world_guest *g)
+{
+    uint64_t sum = 0, capacity = world_capacity_kib(w);
+
+    for (size_t i = 0; i < w->n; i++)
+        sum += counts_kib(&w->guests[i]);
+    if (sum > capacity)
+        breach(w, WORLD_S3, "guest '%s' granted %" PRIu64 " MiB: guests then count %" PRIu64 " MiB, the host has %" PRIu64,
+               g->sim->vm.name, g->commanded_kib / WORLD_MIB, sum / WORLD_MIB, capacity / WORLD_MIB);
+}
+
+static void check_take(struct world *w, const struct world_guest *g, uint64_t target_kib)
+{
+    const struct model *m = &g->sim->model;
+    uint64_t need = model_need_kib(m), swap = m->config.swap_kib * 3 / 4;
+
+    swap -= swap < m->swapped_kib ? swap : m->swapped_kib;
+    if (target_kib + swap < need && target_kib < model_assigned_kib(m))
+        breach(w, WORLD_S13, "guest '%s' cut to %" PRIu64 " MiB, it needs %" PRIu64, g->sim->vm.name,
+               target_kib / WORLD_MIB, need / WORLD_MIB);
+}
+
+static void commanded(void *user, struct hv_sim_vm *vm, uint64_t target_kib, uint64_t now_usec)
+{
+    struct world *w = user;
+    struct world_guest *g = guest_of(w, vm);
+    uint64_t has = vm->told_kib;
+    int direction = target_kib > has ? 1 : target_kib < has ? -1 : 0;
+    bool more = target_kib > g->entitled_kib;
+
+    mix(w, now_usec);
+    mix(w, vm->order);
+    mix(w, target_kib);
+    g->orders++;
+    g->ups += direction > 0;
+    g->downs += direction < 0;
+    if (direction && g->direction && direction != g->direction)
+        g->turns++;
+    if (direction)
+        g->direction = direction;
+    if (g->most_target_kib < target_kib)
+        g->most_target_kib = target_kib;
+    g->commanded_kib = target_kib;
+    g->growing = direction > 0;
+    if (more)
+        g->entitled_kib = target_kib;
+    if (direction > 0 && more)
+        check_grant(w, g);
+    if (direction < 0 && w->config.strict_lower)
+        check_take(w, g, target_kib);
+}
+
+/* ---- life ---- */
+
+struct world *world_new(const struct world_config *config)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct err e = {0};
+
+    if (!w)
+        world_die("no memory");
+    w->config = *config;
+    w->hash = HASH_START;
+    w->now_usec = WORLD_EPOCH_USEC;
+    if (hv_sim_new(&config->host, config->seed, WORLD_GUESTS_MAX, &w->hv, &e) < 0)
+        world_die(e.text);
+    struct hv_sim_watch watch = {commanded, w};
+    hv_sim_watch(w->hv, &watch);
+    hv_sim_advance(w->hv, w->now_usec);
+    return w;
+}
+
+void world_stop(struct world *w)
+{
+    hv_sim_listen(w->hv, NULL);
+    w->engine = engine_free(w->engine);
+}
+
+struct world *world_free(struct world *w)
+{
+    if (!w)
+        return NULL;
+    world_stop(w);
+    w->hv = hv_close(w->hv);
+    free(w);
+    return NULL;
+}
+
+static void tally_guest(struct world_guest *g)
+{
+    const struct model *m = &g->sim->model;
+
+    g->orders = g->turns = g->ups = g->downs = 0;
+    g->sum_kib = g->need_sum_kib = g->steps = 0;
+    g->least_kib = UINT64_MAX;
+    g->most_kib = g->most_target_kib = 0;
+    g->stalled_usec = m->stalled_usec;
+    g->stalled_full_usec = m->stalled_full_usec;
+    g->killed = m->killed;
+}
+
+void world_tally(struct world *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        tally_guest(&w->guests[i]);
+}
+
+size_t world_add(struct world *w, const char *name, const struct guest_config *config, const struct model_config *model)
+{
+    struct world_guest *g = &w->guests[w->n];
+    struct model_config m = *model;
+    struct err e = {0};
+
+    m.buffer = config->buffer;
+    if (m.happens_usec)
+        m.happens_usec += WORLD_EPOCH_USEC; /* scenarios count from the start */
+    for (size_t i = 0; i < m.load.n_steps; i++)
+        m.load.steps[i].at_usec += WORLD_EPOCH_USEC;
+    if (w->n == WORLD_GUESTS_MAX)
+        world_die("too many guests");
+    *g = (struct world_guest){.world = w, .config = *config};
+    if (hv_sim_add(w->hv, name, &m, w->now_usec, &g->sim, &e) < 0)
+        world_die(e.text);
+    g->entitled_kib = model_assigned_kib(&g->sim->model);
+    tally_guest(g);
+    return w->n++;
+}
+
+void world_start(struct world *w)
+{
+    struct engine_config config = {.host = w->config.policy};
+    struct engine_env env = {
+        .configure = configure, .read_host = read_host, .wake = wake, .ordered = ordered, .user = w};
+    struct err e = {0};
+
+    if (engine_new(&config, &env, WORLD_GUESTS_MAX, &w->engine, &e) < 0)
+        world_die(e.text);
+    w->due_usec = 0;
+    hv_sim_listen(w->hv, engine_listener(w->engine));
+}
+
+static void check_step(struct world *w)
+{
+    uint64_t entitled = 0, capacity = world_capacity_kib(w);
+    struct obs_host host;
+
+    for (size_t i = 0; i < w->n; i++) {
+        struct world_guest *g = &w->guests[i];
+        uint64_t has = model_assigned_kib(&g->sim->model), least = g->commanded_kib;
+        if (g->sim->model.gone) {
+            g->entitled_kib = 0;
+            continue;
+        }
+        if (least && least < g->entitled_kib) /* a take: the guest is entitled to what it has not given yet */
+            g->entitled_kib = has < g->entitled_kib ? (has > least ? has : least) : g->entitled_kib;
+        entitled += g->entitled_kib;
+        g->steps++;
+        g->sum_kib += has;
+        g->need_sum_kib += model_need_kib(&g->sim->model);
+        g->least_kib = has < g->least_kib ? has : g->least_kib;
+        g->most_kib = has > g->most_kib ? has : g->most_kib;
+    }
+    if (entitled > capacity)
+        breach(w, WORLD_S1, "guests may hold %" PRIu64 " MiB by our commands, the host has %" PRIu64,
+               entitled / WORLD_MIB, capacity / WORLD_MIB);
+    hv_sim_read_host(w->hv, &host);
+    if (!host.available_bytes)
+        breach(w, WORLD_HOST, "the host has no memory left");
+}
+
+static void hash_models(struct world *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const struct model *m = &w->guests[i].sim->model;
+        mix(w, model_assigned_kib(m));
+        mix(w, m->anon_kib);
+        mix(w, m->hot_kib + m->cold_kib);
+        mix(w, m->touched_kib);
+        mix(w, m->psi_some_usec);
+    }
+}
+
+void world_run(struct world *w, uint64_t usec)
+{
+    uint64_t until = w->now_usec + usec;
+
+    while (w->now_usec < until) {
+        w->now_usec += MODEL_STEP_USEC;
+        hv_sim_advance(w->hv, w->now_usec);
+        if (w->engine && w->now_usec >= w->due_usec)
+            w->due_usec = engine_run(w->engine, w->now_usec);
+        check_step(w);
+        if (w->now_usec % HASH_EVERY_USEC == 0)
+            hash_models(w);
+        if (w->stepped)
+            w->stepped(w, w->stepped_user);
+    }
+}

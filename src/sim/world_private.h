@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "world.h"
+
+#define WORLD_GUESTS_MAX 64
+
+struct world {
+    struct world_config config;
+    struct hv *hv;
+    struct engine *engine; /* NULL: ballastd is away */
+    uint64_t now_usec;
+    uint64_t due_usec;     /* when the engine wants to run */
+    uint64_t hash;
+    uint64_t broken[WORLD_RULE_COUNT];
+    char first_breach[256];
+    size_t n;
+    struct world_guest guests[WORLD_GUESTS_MAX];
+    void (*stepped)(struct world *w, void *user);
+    void *stepped_user;
+};
+
+void world_die(const char *what) __attribute__((noreturn));
