@@ -35,6 +35,19 @@ struct text_shown text_show(const char *text, size_t len)
     return shown;
 }
 
+bool text_is_name(const char *name, size_t len)
+{
+    if (len == 0 || len > TEXT_NAME_MAX || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+
+        if (c < 0x21 || c == 0x7f || c == '/' || c == '\'' || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
 static unsigned least(unsigned a, unsigned b)
 {
     return a < b ? a : b;

@@ -44,6 +44,7 @@ struct host_config {
     uint64_t reserve_kib; /* guests never get it */
     uint32_t overcommit_permille; /* 1000: promised = real */
     uint64_t reservations_kib;
+    bool spread;          /* step 1 of sharing: what nobody asks for is given as cache instead of staying free */
     struct decide_switches switches;
 };
 

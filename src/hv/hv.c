@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hv.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 #include "log.h"
+#include "text.h"
 
 struct hv *hv_close(struct hv *hv)
 {
@@ -31,14 +31,5 @@ int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, voi
 
 bool hv_name_is_valid(const char *name)
 {
-    size_t len = strlen(name);
-
-    if (len == 0 || len >= sizeof(((struct hv_vm *)0)->name) || name[0] == '.')
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)name[i];
-        if (c < 0x21 || c == 0x7f || c == '/' || c == '\'' || c == '"' || c == '\\')
-            return false;
-    }
-    return true;
+    return text_is_name(name, strlen(name));
 }

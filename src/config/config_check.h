@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "config_store.h"
+
+/* What no single key shows: things written twice, values that contradict each other or the host. Sorts the entries.
+ * host_memory_bytes 0: not known. Writes the host's part, resolved. */
+void config_check(struct config_store *s, uint64_t host_memory_bytes, struct config_list *problems,
+                  struct config_list *warnings, struct host_config *ret_host);

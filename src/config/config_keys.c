@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config_keys.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "config.h"
+#include "guest.h"
+#include "paths.h"
+#include "policy_defaults.h"
+#include "text.h"
+#include "units.h"
+#include "weight.h"
+
+#define MIB (1ULL << 20)
+
+#define OWNER_MAX 63 /* a name like any other */
+
+/* The hold of ballast on the host itself. Smaller ones divide by (nearly) zero or leave nothing to give. */
+#define HOST_MEMORY_MIN (64 * MIB)
+#define HOST_RESERVE_MIN MIB
+#define HOST_RESERVE_SHARE_MIN 100  /* 1 % */
+#define HOST_RESERVE_SHARE_MAX 9000 /* 90 % */
+#define HOST_OVERCOMMIT_MIN 1000    /* below 1 is what `reserve` is for */
+#define HOST_OVERCOMMIT_MAX 10000   /* ten promised for one there is: beyond help */
+
+#define GUEST_MEMORY_MIN MIB
+#define GUEST_TAX_MAX 9999 /* 99.99 %: at 100 % idle memory would weigh nothing, and a weight of 0 gets nothing */
+
+static const struct config_choice choices_boolean[] = {
+    {"no", 0, "no"}, {"yes", 1, "yes"}, {"false", 0, NULL}, {"true", 1, NULL}, {"off", 0, NULL}, {"on", 1, NULL},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_access[] = {
+    {"own", CONFIG_ACCESS_OWN, "the monitors in this directory are for ballast alone"},
+    {"share", CONFIG_ACCESS_SHARE, "others use them, too (not possible in this version: give ballast a monitor of its own)"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_buffer_of[] = {
+    {"demand", BUFFER_OF_DEMAND, "target = demand x (1 + buffer)"},
+    {"total", BUFFER_OF_TOTAL, "target = demand / (1 - buffer): that share of the whole stays free"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_demand[] = {
+    {"used", DEMAND_USED, "what the guest uses"},
+    {"committed", DEMAND_COMMITTED, "what its programs were promised (needs ballast-agent; without it: used)"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_mode[] = {
+    {"auto", GUEST_MODE_AUTO, "balanced"},
+    {"watch", GUEST_MODE_WATCH, "advice only: nothing is changed"},
+    {"fixed", GUEST_MODE_FIXED, "its size is held"},
+    {"off", GUEST_MODE_OFF, "not looked at, only counted"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_reclaim[] = {
+    {"eager", GUEST_RECLAIM_EAGER, "gives what it does not need at any time"},
+    {"lazy", GUEST_RECLAIM_LAZY, "keeps it until another guest needs it"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_band[] = {
+    {"off", 0, "only shown"},
+    {"history", 1, "acted on: nothing moves while its pressure stays inside"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_self_managing[] = {
+    {"auto", GUEST_CHOICE_AUTO, "found out where the source of its numbers has a stall signal"},
+    {"yes", GUEST_CHOICE_YES, "it is"},
+    {"no", GUEST_CHOICE_NO, "it is not"},
+    {"true", GUEST_CHOICE_YES, NULL},
+    {"false", GUEST_CHOICE_NO, NULL},
+    {NULL, 0, NULL},
+};
+
+const struct config_key config_keys[] = {
+    {CONFIG_SECTION_HOST, CONFIG_HOST_MEMORY, "memory", CONFIG_SIZE, HOST_MEMORY_MIN, CONFIG_SIZE_MAX, 0, 0, NULL,
+     0, "all the host has", false,
+     "Manage only this much of the host's memory. More than the host has counts as all it has."},
+    {CONFIG_SECTION_HOST, CONFIG_HOST_RESERVE, "reserve", CONFIG_SIZE_OR_SHARE, HOST_RESERVE_MIN, CONFIG_SIZE_MAX,
+     HOST_RESERVE_SHARE_MIN, HOST_RESERVE_SHARE_MAX, NULL, 0,
+     "5 %, and at least 1 GiB unless 'memory' is less than the host has; never more than half", false,
+     "Memory that guests never get: for the host itself. A share is of the managed memory."},
+    {CONFIG_SECTION_HOST, CONFIG_HOST_OVERCOMMIT, "overcommit", CONFIG_FACTOR, HOST_OVERCOMMIT_MIN,
+     HOST_OVERCOMMIT_MAX, 0, 0, NULL, 1000, NULL, false,
+     "Promised memory to real memory. Above 1 guests together may hold more than there is, and the host will swap: only "
+     "with your word."},
+    {CONFIG_SECTION_HOST, CONFIG_HOST_SPREAD, "spread", CONFIG_CHOICE, 0, 0, 0, 0, choices_boolean, 0, NULL, false,
+     "Whether memory that nobody asks for is given to guests as disk cache instead of staying free."},
+
+    {CONFIG_SECTION_DISCOVER, CONFIG_DISCOVER_QMP_DIRECTORY, "qmp-directory", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0,
+     NULL, 0, "the directory 'guests' in the runtime directory", false,
+     "A directory of QEMU monitor sockets. NAME.qmp is the monitor of guest NAME; guests may come and go at any time."},
+    {CONFIG_SECTION_DISCOVER, CONFIG_DISCOVER_ACCESS, "access", CONFIG_CHOICE, 0, 0, 0, 0, choices_access,
+     CONFIG_ACCESS_OWN, NULL, false,
+     "Whether ballast has the monitors of this directory for itself. A QEMU monitor serves one client at a time."},
+    {CONFIG_SECTION_DISCOVER, CONFIG_DISCOVER_LIBVIRT, "libvirt", CONFIG_TEXT, 1, PATHS_SIZE - 1, 0, 0, NULL, 0,
+     "none", false,
+     "The guests of a libvirt daemon, by its URI, such as 'qemu:///system'. This version has no libvirt driver: the entry "
+     "is read, and a warning says that it does nothing yet."},
+    {CONFIG_SECTION_DISCOVER, CONFIG_DISCOVER_XEN, "xen", CONFIG_CHOICE, 0, 0, 0, 0, choices_boolean, 0, NULL, false,
+     "The guests of the Xen host ballast runs on. This version has no Xen driver: the entry is read, and a warning says "
+     "that it does nothing yet."},
+
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_STARTUP, "startup", CONFIG_SIZE, GUEST_MEMORY_MIN, CONFIG_SIZE_MAX, 0, 0, NULL,
+     0, "the guest's boot memory", false,
+     "What the guest boots with. Lies between minimum and maximum."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_MINIMUM, "minimum", CONFIG_SIZE, GUEST_MEMORY_MIN, CONFIG_SIZE_MAX, 0, 0, NULL,
+     0, "a quarter of the boot memory, and at least what its kernel needs", false,
+     "The guest is never taken below this. The minimums of all guests named here must fit into the host."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_MAXIMUM, "maximum", CONFIG_SIZE, GUEST_MEMORY_MIN, CONFIG_SIZE_MAX, 0, 0, NULL,
+     0, "boot memory and all that can be plugged", false,
+     "The guest is never given more than this. It may exceed what the host has."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_BUFFER, "buffer", CONFIG_SHARE, 0, DEMAND_BUFFER_MAX_DEMAND, 0, 0, NULL,
+     POLICY_BUFFER_DEFAULT, NULL, false,
+     "Memory to keep free in the guest above its demand, so that it can grow without waiting. At most 90 % where "
+     "buffer-of is total."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_BUFFER_OF, "buffer-of", CONFIG_CHOICE, 0, 0, 0, 0, choices_buffer_of,
+     BUFFER_OF_DEMAND, NULL, false, "What the buffer is a share of."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_DEMAND, "demand", CONFIG_CHOICE, 0, 0, 0, 0, choices_demand, DEMAND_USED, NULL,
+     false, "How the guest's demand is measured."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_PRIORITY, "priority", CONFIG_INTEGER, 1, WEIGHT_PRIORITY_MAX, 0, 0, NULL,
+     POLICY_PRIORITY_DEFAULT, NULL, false,
+     "Weight of the guest where memory is scarce: of two guests that lack the same, one of double priority gets double."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_MODE, "mode", CONFIG_CHOICE, 0, 0, 0, 0, choices_mode, GUEST_MODE_AUTO, NULL,
+     false, "What ballast does with the guest. Without any configuration file it is watch."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_RECLAIM, "reclaim", CONFIG_CHOICE, 0, 0, 0, 0, choices_reclaim,
+     GUEST_RECLAIM_EAGER, NULL, false, "When the guest gives memory that it does not need."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_BAND, "band", CONFIG_CHOICE, 0, 0, 0, 0, choices_band, 0, NULL, false,
+     "What the band of pressure that the guest's own history draws is good for."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_SELF_MANAGING, "self-managing", CONFIG_CHOICE, 0, 0, 0, 0,
+     choices_self_managing, GUEST_CHOICE_AUTO, NULL, false,
+     "Whether the guest runs a program that takes whatever memory is there, such as a database or a JVM. Its use is then no "
+     "proof of need."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_IDLE_TAX, "idle-tax", CONFIG_SHARE, 0, GUEST_TAX_MAX, 0, 0, NULL,
+     POLICY_TAX_PPM_DEFAULT / 100, NULL, false,
+     "How much of the weight of its idle memory a guest loses where memory is scarce. 0 % switches the tax off."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_OWNER, "owner", CONFIG_TEXT, 1, OWNER_MAX, 0, 0, NULL, 0, "nobody in particular",
+     false, "Whose guest it is: a name for reports."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_QMP, "qmp", CONFIG_PATH, 1, PATHS_SOCKET_SIZE - 1, 0, 0, NULL, 0,
+     "as found in a qmp-directory", true,
+     "The socket of the guest's QEMU monitor, for a guest outside any qmp-directory. Only for an entry that names one guest."},
+};
+const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
+
+const struct config_top config_tops[] = {
+    {"host", true, "The host's own memory."},
+    {"discover", true, "Where guests are found: a list, each entry with one of the keys qmp-directory, libvirt and xen."},
+    {"defaults", true, "Values for every guest that its own entry does not set."},
+    {"guests", true, "Values for guests by name or shell pattern."},
+    {"meter", false, "Metering of what each guest held."},
+    {"tariffs", false, "Prices of memory."},
+    {"backup", false, "Live backup."},
+    {"notify", false, "Messages to people and programs."},
+};
+const size_t config_top_count = sizeof(config_tops) / sizeof(config_tops[0]);
+
+const struct config_key *config_key_find(enum config_section section, const char *name, size_t len)
+{
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+
+        if (k->section == section && strlen(k->name) == len && memcmp(k->name, name, len) == 0)
+            return k;
+    }
+    return NULL;
+}
+
+const struct config_key *config_key_get(enum config_section section, unsigned id)
+{
+    const struct config_key *k = config_keys;
+
+    while (k->section != section || k->id != id)
+        k++; /* every id has its row: a test walks them all */
+    return k;
+}
+
+static int refuse_range(const struct config_key *key, const char *text, size_t len, const char *what, struct err *e)
+{
+    char allowed[CONFIG_KEY_TEXT_SIZE];
+
+    return err_set(e, ERANGE, "'%s' is %s: allowed is %s", text_show(text, len).s, what,
+                   config_allowed_text(key, allowed));
+}
+
+static int check_range(const struct config_key *key, const char *text, size_t len, uint64_t value, uint64_t min,
+                       uint64_t max, struct err *e)
+{
+    if (value < min)
+        return refuse_range(key, text, len, "too small", e);
+    if (value > max)
+        return refuse_range(key, text, len, "too large", e);
+    return 0;
+}
+
+static int parse_choice(const struct config_key *key, const char *text, size_t len, uint64_t *ret_value, struct err *e)
+{
+    for (const struct config_choice *c = key->choices; c->name; c++) {
+        if (strlen(c->name) == len && memcmp(c->name, text, len) == 0) {
+            *ret_value = c->value;
+            return 0;
+        }
+    }
+    return refuse_range(key, text, len, "not one of its values", e);
+}
+
+static int check_text(const struct config_key *key, const char *text, size_t len, struct err *e)
+{
+    char allowed[CONFIG_KEY_TEXT_SIZE];
+
+    if (len == 0)
+        return err_set(e, EINVAL, "nothing is written here: allowed is %s", config_allowed_text(key, allowed));
+    if (len > key->max)
+        return refuse_range(key, text, len, "too long", e);
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return refuse_range(key, text, len, "not one line of printable text", e);
+    }
+    if (key->type == CONFIG_PATH && text[0] != '/')
+        return err_set(e, EINVAL, "'%s' is not an absolute path: begin it with '/'", text_show(text, len).s);
+    return 0;
+}
+
+static int parse_size(const struct config_key *key, const char *text, size_t len, uint64_t *ret_kib, struct err *e)
+{
+    uint64_t bytes;
+    int r = units_parse_size(text, len, &bytes, e);
+
+    if (r < 0 || (r = check_range(key, text, len, bytes, key->min, key->max, e)) < 0)
+        return r;
+    *ret_kib = bytes >> 10;
+    return 0;
+}
+
+static int parse_share(const struct config_key *key, const char *text, size_t len, uint64_t min, uint64_t max,
+                       uint64_t *ret, struct err *e)
+{
+    uint64_t share;
+    int r = units_parse_share(text, len, &share, e);
+
+    if (r < 0 || (r = check_range(key, text, len, share, min, max, e)) < 0)
+        return r;
+    *ret = share;
+    return 0;
+}
+
+static int parse_plain(const struct config_key *key, const char *text, size_t len, uint64_t *ret, struct err *e)
+{
+    uint64_t value;
+    int r = units_parse_number(text, len, key->type == CONFIG_FACTOR ? 3 : 0, &value, e);
+
+    if (r < 0 || (r = check_range(key, text, len, value, key->min, key->max, e)) < 0)
+        return r;
+    *ret = value;
+    return 0;
+}
+
+/* A sentence of units.c has an example, but not what this key allows. */
+static int add_allowed(const struct config_key *key, struct err *e)
+{
+    char allowed[CONFIG_KEY_TEXT_SIZE];
+    struct err plain = *e;
+
+    if (strstr(e->text, ": allowed is "))
+        return -e->code;
+    return err_set(e, plain.code, "%.300s (allowed is %s)", plain.text, config_allowed_text(key, allowed));
+}
+
+int config_value_parse(const struct config_key *key, const char *text, size_t len, uint64_t *ret_value,
+                       bool *ret_is_share, struct err *e)
+{
+    bool is_share = false;
+    uint64_t value = 0;
+    int r = 0;
+
+    switch (key->type) {
+    case CONFIG_CHOICE:
+        r = parse_choice(key, text, len, &value, e);
+        break;
+    case CONFIG_PATH:
+    case CONFIG_TEXT:
+        r = check_text(key, text, len, e);
+        break;
+    case CONFIG_SIZE_OR_SHARE:
+        is_share = len > 0 && memchr(text, '%', len) != NULL;
+        r = is_share ? parse_share(key, text, len, key->share_min, key->share_max, &value, e)
+                     : parse_size(key, text, len, &value, e);
+        break;
+    case CONFIG_SIZE:
+        r = parse_size(key, text, len, &value, e);
+        break;
+    case CONFIG_SHARE:
+        is_share = true;
+        r = parse_share(key, text, len, key->min, key->max, &value, e);
+        break;
+    case CONFIG_FACTOR:
+    case CONFIG_INTEGER:
+        r = parse_plain(key, text, len, &value, e);
+        break;
+    case CONFIG_TYPE_COUNT:
+        r = err_set(e, EINVAL, "key '%s' has no type", key->name); /* our own mistake; a test walks the table */
+        break;
+    }
+    if (r < 0)
+        return add_allowed(key, e);
+    *ret_value = value;
+    *ret_is_share = is_share;
+    return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "config_keys.h"
+#include "err.h"
+
+/* What was read, before and after it is merged: the inside of struct config. */
+
+/* Where something stands in the files; line 0: nowhere. Counted from 1. */
+struct config_place {
+    uint32_t file; /* index into store->files */
+    uint32_t line, column;
+};
+
+/* Values of `defaults` or of one entry of `guests`. */
+struct config_values {
+    uint32_t set; /* bit: enum config_guest_key */
+    uint64_t number[CONFIG_GUEST_KEYS];
+    struct config_place place[CONFIG_GUEST_KEYS];
+    char *owner, *qmp; /* owned; NULL: not set */
+};
+
+struct config_entry {
+    char *name; /* owned */
+    struct config_place place;
+    struct config_values values;
+    bool is_pattern;
+    unsigned literals, stars; /* of a pattern: how specific it is */
+    size_t order;             /* as written */
+};
+
+struct config_host_values {
+    uint32_t set; /* bit: enum config_host_key */
+    uint64_t number[CONFIG_HOST_KEYS];
+    bool reserve_is_share;
+    struct config_place place[CONFIG_HOST_KEYS];
+};
+
+struct config_store {
+    char **files; /* names for sentences; files[0] is the main one */
+    size_t file_count;
+    struct config_host_values host;
+    struct config_values defaults;
+    struct config_entry *entries; /* after config_store_sort(): names by name, then patterns, most specific first */
+    size_t entry_count, entry_room;
+    size_t name_count;            /* entries that are no patterns */
+    char **directories;
+    size_t directory_count;
+    bool has_discover;
+    struct config_socket *sockets;
+    uint64_t mode_fallback; /* enum guest_mode where nothing is said */
+};
+
+struct config_store *config_store_new(void);
+struct config_store *config_store_free(struct config_store *s);
+
+/* Remembers a file's name; -ENOMEM. Its index is file_count - 1 afterwards. */
+int config_store_add_file(struct config_store *s, const char *name, struct err *e);
+
+/* A new, empty entry (name copied); -ENOMEM, -E2BIG beyond CONFIG_GUESTS_MAX. Valid until the next call. */
+int config_store_add_entry(struct config_store *s, const char *name, size_t len, struct config_place place,
+                           struct config_entry **ret, struct err *e);
+
+/* A monitor directory (copied); -ENOMEM, -E2BIG. */
+int config_store_add_directory(struct config_store *s, const char *path, size_t len, struct err *e);
+
+/* Puts the entries in the order that config_store_match() searches. */
+void config_store_sort(struct config_store *s);
+
+/* The entry that holds for a guest; NULL: none. Needs the order. */
+const struct config_entry *config_store_match(const struct config_store *s, const char *name);
+
+/* Built-in values < defaults < entry (may be NULL). */
+void config_store_merge(const struct config_store *s, const struct config_entry *entry, struct guest_config *ret);
+
+/* A hash (FNV-1a, 64 bits) of everything that bears on a decision. Needs the order. */
+uint64_t config_store_hash(const struct config_store *s, const struct host_config *host);
