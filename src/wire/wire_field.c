@@ -93,19 +93,6 @@ void wire_fields_clear(const struct wire_field *fields, size_t n, void *object)
     }
 }
 
-void wire_text_copy(char *to, size_t size, const char *from)
-{
-    size_t length = strlen(from);
-
-    if (length >= size) {
-        length = size - 1;
-        while (length > 0 && ((unsigned char)from[length] & 0xc0) == 0x80)
-            length--;
-    }
-    memcpy(to, from, length);
-    to[length] = '\0';
-}
-
 static int type_error(const struct wire_field *f, const char *wanted, const struct json_object *value, struct err *e)
 {
     return err_set(e, EBADMSG, "field '%s' should be %s and is %.40s", f->name, wanted,

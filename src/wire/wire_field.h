@@ -50,9 +50,6 @@ void wire_fields_clear(const struct wire_field *fields, size_t n, void *object);
 int wire_fields_parse(const struct json_object *json, const struct wire_field *fields, size_t n, void *object,
                       struct err *e);
 
-/* Copies with a cut between UTF-8 characters; always ends in NUL. */
-void wire_text_copy(char *to, size_t size, const char *from);
-
 /* Whole text -> json object, or EBADMSG: not JSON, nested deeper than any of our messages, or something follows.
  * The caller frees it with json_object_put(). */
 int wire_json_parse(const char *buf, size_t length, struct json_object **ret, struct err *e);

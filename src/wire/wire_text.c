@@ -137,3 +137,16 @@ void wire_text_string(struct wire_text *t, const char *s)
     wire_text_add(t, plain, (size_t)(s - plain));
     wire_text_add(t, "\"", 1);
 }
+
+void wire_text_copy(char *to, size_t size, const char *from)
+{
+    size_t length = strlen(from);
+
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && ((unsigned char)from[length] & 0xc0) == 0x80)
+            length--;
+    }
+    memcpy(to, from, length);
+    to[length] = '\0';
+}

@@ -33,3 +33,6 @@ void wire_text_u64(struct wire_text *t, uint64_t value);
 
 /* Length in bytes of the valid UTF-8 sequence at s (at least 1 byte, NUL-terminated), or 0 where there is none. */
 size_t wire_utf8_length(const char *s);
+
+/* Copies with a cut between UTF-8 characters; always ends in NUL. */
+void wire_text_copy(char *to, size_t size, const char *from);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli_help.h"
+#include "text.h"
+
+const struct cli_command cli_commands[] = {
+    {"status", cmd_status, CLI_OPTION_JSON | CLI_OPTION_WATCH, 0, 0, "[--watch] [--json]",
+     "the host and all guests in one table",
+     "Shows what the host has and promised, then a line for each guest: what it may use now (assigned), what it needs "
+     "(demand), what it would get when memory is plentiful (target), and what sharing withholds (penalty). Guests that "
+     "need a look are explained below the table. With --watch it is shown anew each second until Ctrl-C."},
+    {"show", cmd_show, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
+     "everything about one guest, in words",
+     "Where the guest's memory is, what it needs and how that is known, how far ballast may go with it and why, what was "
+     "decided last and why nothing was done where nothing was done."},
+    {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
+     "looks for mistakes in the configuration",
+     "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, line, "
+     "key and what is allowed. Needs no ballastd. Exit code 2: mistakes, 4: warnings only."},
+    {"version", cmd_version, CLI_OPTION_JSON, 0, 0, "[--json]", "versions of ballast and of the ballastd that runs",
+     "Says its own version, and the running ballastd's where there is one."},
+    {"help", cmd_help, 0, 0, 1, "[COMMAND]", "this list, or one command in full", NULL},
+};
+const size_t cli_command_count = sizeof(cli_commands) / sizeof(cli_commands[0]);
+
+int cli_problem_set(struct cli_problem *p, int exit_code, const char *hint, const char *format, ...)
+{
+    va_list ap;
+
+    p->exit_code = exit_code;
+    wire_text_copy(p->text.hint, sizeof(p->text.hint), hint ? hint : "");
+    va_start(ap, format);
+    (void)vsnprintf(p->text.error, sizeof(p->text.error), format, ap);
+    va_end(ap);
+    return exit_code;
+}
+
+int cli_complain(const struct cli *cli, const struct cli_problem *p)
+{
+    struct wire_text t = {0};
+
+    wire_text_adds(&t, "ballast: ");
+    (void)term_text(&cli->term, &t, p->text.error, 0);
+    wire_text_adds(&t, "\n");
+    if (p->text.hint[0]) {
+        wire_text_adds(&t, "ballast: ");
+        (void)term_text(&cli->term, &t, p->text.hint, 0);
+        wire_text_adds(&t, "\n");
+    }
+    if (!t.failed)
+        (void)fputs(t.data, cli->err); /* nowhere left to complain to */
+    wire_text_done(&t);
+    return p->exit_code;
+}
+
+int cli_write(const struct cli *cli, const struct wire_text *t)
+{
+    struct cli_problem p;
+
+    if (t->failed)
+        (void)cli_problem_set(&p, CLI_FAILED, "free some and try again", "no memory for the answer");
+    else if (fwrite(t->data ? t->data : "", 1, t->length, cli->out) == t->length && fflush(cli->out) == 0)
+        return CLI_DONE;
+    else
+        (void)cli_problem_set(&p, CLI_FAILED, "is the disk full?", "cannot write the answer: %s", strerror(errno));
+    return cli_complain(cli, &p);
+}
+
+static const struct cli_command *command_find(const char *name)
+{
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    return NULL;
+}
+
+static int unknown_command(const struct cli *cli, const char *name)
+{
+    char hint[WIRE_ERROR_TEXT_SIZE] = "ballast help lists the commands";
+    const char *close = NULL;
+    unsigned least = TEXT_SUGGEST_DISTANCE;
+    struct cli_problem p;
+
+    for (size_t i = 0; i < cli_command_count; i++) {
+        unsigned distance = text_distance(name, cli_commands[i].name);
+
+        if (distance <= least) {
+            least = distance;
+            close = cli_commands[i].name;
+        }
+    }
+    if (close)
+        (void)snprintf(hint, sizeof(hint), "did you mean 'ballast %s'? ballast help lists the commands", close);
+    (void)cli_problem_set(&p, CLI_USAGE, hint, "there is no command '%s'", text_show(name, strlen(name)).s);
+    return cli_complain(cli, &p);
+}
+
+/* The options of all commands. */
+static const struct option_name {
+    const char *name;
+    enum cli_option option;
+} option_names[] = {
+    {"--socket", CLI_OPTION_SOCKET}, {"--json", CLI_OPTION_JSON}, {"--watch", CLI_OPTION_WATCH},
+    {"--help", CLI_OPTION_HELP},     {"-h", CLI_OPTION_HELP},     {"--version", CLI_OPTION_VERSION},
+};
+#define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
+
+/* One option; *ret_used: how many arguments it took. "--socket=PATH" and "--socket PATH" are the same. */
+static int option_read(struct cli *cli, char *const *argv, int left, int *ret_used, struct cli_problem *p)
+{
+    const char *arg = argv[0], *value = strchr(arg, '=');
+    size_t length = value ? (size_t)(value - arg) : strlen(arg);
+    enum cli_option option = 0;
+
+    for (size_t i = 0; i < OPTION_NAME_COUNT; i++)
+        if (strlen(option_names[i].name) == length && strncmp(option_names[i].name, arg, length) == 0)
+            option = option_names[i].option;
+    if (option == 0)
+        return cli_problem_set(p, CLI_USAGE, "ballast help COMMAND lists a command's options", "there is no option '%s'",
+                               text_show(arg, length).s);
+    *ret_used = 1;
+    cli->options |= option;
+    if (option != CLI_OPTION_SOCKET)
+        return value ? cli_problem_set(p, CLI_USAGE, "leave out what follows the '='", "'%s' takes no value",
+                                       text_show(arg, length).s) : CLI_DONE;
+    if (!value && left < 2)
+        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH", "--socket lacks its path");
+    *ret_used = value ? 1 : 2;
+    cli->socket_path = value ? value + 1 : argv[1];
+    if (!cli->socket_path[0])
+        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH", "--socket lacks its path");
+    return CLI_DONE;
+}
+
+/* Options may stand anywhere; "--" ends them. The rest goes to words, in order. */
+static int words_read(struct cli *cli, int argc, char *const *argv, char **words, int *ret_count, struct cli_problem *p)
+{
+    bool only_words = false;
+    int count = 0, used = 1;
+
+    for (int i = 1; i < argc; i += used) {
+        used = 1;
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (only_words || argv[i][0] != '-' || !argv[i][1]) {
+            words[count++] = argv[i];
+        } else {
+            int r = option_read(cli, argv + i, argc - i, &used, p);
+
+            if (r != CLI_DONE)
+                return r;
+        }
+    }
+    *ret_count = count;
+    return CLI_DONE;
+}
+
+static int usage_check(const struct cli *cli, const struct cli_command *command, struct cli_problem *p)
+{
+    const unsigned allowed = command->options | CLI_OPTION_SOCKET | CLI_OPTION_HELP;
+    char hint[WIRE_ERROR_TEXT_SIZE];
+
+    (void)snprintf(hint, sizeof(hint), "usage: ballast %s %s", command->name, command->usage);
+    for (size_t i = 0; i < OPTION_NAME_COUNT; i++)
+        if (cli->options & ~allowed & option_names[i].option)
+            return cli_problem_set(p, CLI_USAGE, hint, "'%s' does not go with '%s'", option_names[i].name,
+                                   command->name);
+    if (cli->arg_count < command->arg_min)
+        return cli_problem_set(p, CLI_USAGE, hint, "'%s' lacks an argument", command->name);
+    if (cli->arg_count > command->arg_max)
+        return cli_problem_set(p, CLI_USAGE, hint, "'%s' is one argument too many",
+                               text_show(cli->args[command->arg_max], strlen(cli->args[command->arg_max])).s);
+    return CLI_DONE;
+}
+
+static int run_words(struct cli *cli, char **words, int count)
+{
+    const struct cli_command *command;
+    struct cli_problem p;
+
+    if (count == 0 && cli->options & CLI_OPTION_VERSION)
+        return cmd_version(cli);
+    if (count == 0 && cli->options & CLI_OPTION_HELP)
+        return cmd_help(cli);
+    if (count == 0) {
+        (void)cli_problem_set(&p, CLI_USAGE, "ballast status shows the host and its guests; ballast help lists all",
+                              "a command is missing");
+        return cli_complain(cli, &p);
+    }
+    command = command_find(words[0]);
+    if (!command)
+        return unknown_command(cli, words[0]);
+    cli->args = words + 1;
+    cli->arg_count = count - 1;
+    if (cli->options & CLI_OPTION_HELP)
+        return cli_help_command(cli, command);
+    if (usage_check(cli, command, &p) != CLI_DONE)
+        return cli_complain(cli, &p);
+    return command->function(cli);
+}
+
+int cli_run(struct cli *cli, int argc, char *const *argv)
+{
+    struct cli_problem p;
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    int count = 0, r;
+
+    if (!words)
+        abort(); /* so small a piece: nothing else would work either */
+    r = words_read(cli, argc, argv, words, &count, &p);
+    r = r == CLI_DONE ? run_words(cli, words, count) : cli_complain(cli, &p);
+    free(words);
+    return r;
+}

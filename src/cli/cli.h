@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "term.h"
+#include "wire_error.h"
+
+/* `ballast`: a table of commands. Each returns an exit code and says what went wrong in two lines on err: what happened,
+ * and what to do. Results go to out; with --json exactly one JSON document and nothing else. */
+
+/* Exit codes (ballast(1)); scripts rely on them. */
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,       /* wrong usage or configuration */
+    CLI_UNREACHABLE = 3, /* ballastd does not answer */
+    CLI_WARNINGS = 4     /* done, with warnings */
+};
+
+/* Options, as bits of cli_command.options. */
+enum cli_option {
+    CLI_OPTION_SOCKET = 1 << 0,
+    CLI_OPTION_JSON = 1 << 1,
+    CLI_OPTION_WATCH = 1 << 2,
+    CLI_OPTION_HELP = 1 << 3,
+    CLI_OPTION_VERSION = 1 << 4
+};
+
+struct cli {
+    FILE *out, *err;
+    struct term term;          /* of out */
+    const char *socket_path;   /* --socket, or the default one */
+    unsigned options;          /* enum cli_option: given */
+    char *const *args;         /* after the command's name */
+    int arg_count;
+    unsigned rounds;           /* --watch: stop after so many; 0: never (tests) */
+};
+
+struct cli_command {
+    const char *name;
+    int (*function)(struct cli *cli);
+    unsigned options;          /* beside --socket and --help, which all take */
+    int arg_min, arg_max;
+    const char *usage;         /* its arguments */
+    const char *summary;       /* one line */
+    const char *help;          /* paragraphs */
+};
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_command_count;
+
+/* The whole program but for process-wide setup. argv as main() gets it; cli brings out, err and term. */
+int cli_run(struct cli *cli, int argc, char *const *argv);
+
+/* What went wrong, for two lines. */
+struct cli_problem {
+    int exit_code;
+    struct wire_error text;
+};
+
+/* Fills p and returns its exit code; hint NULL: none. */
+int cli_problem_set(struct cli_problem *p, int exit_code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* "ballast: ..." and the hint under it, made safe for a terminal. Returns the exit code. */
+int cli_complain(const struct cli *cli, const struct cli_problem *p);
+
+/* Writes all of a text to out; a full disk or a closed pipe is a failure, too. */
+int cli_write(const struct cli *cli, const struct wire_text *t);
+
+int cmd_status(struct cli *cli);
+int cmd_show(struct cli *cli);
+int cmd_check_config(struct cli *cli);
+int cmd_version(struct cli *cli);
+int cmd_help(struct cli *cli);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli_help.h"
+
+#include <string.h>
+
+#include "text.h"
+
+#define HELP_WIDTH 90
+
+static const char options_text[] =
+    "Options:\n"
+    "  --socket PATH  ballastd's socket (default: /run/ballast/api.sock; as another user than root\n"
+    "                 $XDG_RUNTIME_DIR/ballast/api.sock, where there is one)\n"
+    "  --json         one JSON document on stdout and nothing else\n"
+    "  --watch        shown anew each second\n"
+    "  --help         help on a command\n"
+    "  --version      same as `ballast version`\n"
+    "\n"
+    "Exit codes: 0 done; 1 it failed; 2 wrong usage or configuration; 3 ballastd not reachable;\n"
+    "4 done, with warnings.\n";
+
+/* Into a pipe (a pager, a man page) paragraphs are wrapped, too. */
+static struct term help_term(const struct cli *cli)
+{
+    struct term term = cli->term;
+
+    if (term.width == TERM_WIDTH_UNLIMITED)
+        term.width = HELP_WIDTH;
+    return term;
+}
+
+static int help_all(const struct cli *cli)
+{
+    const struct term term = help_term(cli);
+    struct wire_text t = {0};
+    int r;
+
+    wire_text_adds(&t, "usage: ballast [--socket PATH] COMMAND ...\n\n"
+                       "Shows and steers ballastd, which moves memory between this host's guests by need.\n\nCommands:\n");
+    for (size_t i = 0; i < cli_command_count; i++) {
+        unsigned length = (unsigned)strlen(cli_commands[i].name);
+
+        wire_text_format(&t, "  %s", cli_commands[i].name);
+        term_pad(&t, length < 14 ? 14 - length : 1);
+        term_wrap(&term, &t, cli_commands[i].summary, 16, 16);
+    }
+    wire_text_adds(&t, "\n");
+    wire_text_adds(&t, options_text);
+    r = cli_write(cli, &t);
+    wire_text_done(&t);
+    return r;
+}
+
+int cli_help_command(const struct cli *cli, const struct cli_command *command)
+{
+    const struct term term = help_term(cli);
+    struct wire_text t = {0};
+    int r;
+
+    wire_text_format(&t, "usage: ballast [--socket PATH] %s %s\n\n", command->name, command->usage);
+    term_wrap(&term, &t, command->help ? command->help : command->summary, 0, 0);
+    wire_text_adds(&t, "\n");
+    wire_text_adds(&t, options_text);
+    r = cli_write(cli, &t);
+    wire_text_done(&t);
+    return r;
+}
+
+int cmd_help(struct cli *cli)
+{
+    struct cli_problem p;
+
+    if (cli->arg_count == 0)
+        return help_all(cli);
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strcmp(cli_commands[i].name, cli->args[0]) == 0)
+            return cli_help_command(cli, &cli_commands[i]);
+    (void)cli_problem_set(&p, CLI_USAGE, "ballast help lists the commands", "there is no command '%s'",
+                          text_show(cli->args[0], strlen(cli->args[0])).s);
+    return cli_complain(cli, &p);
+}

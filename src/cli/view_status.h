@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "term.h"
+#include "wire_status.h"
+
+/* The host, the table of guests, and in words what the table can't say. socket_path: where it came from, for the advice
+ * how to give ballast a first guest. */
+void view_status_print(const struct term *term, struct wire_text *out, const struct wire_status *s,
+                       const char *socket_path);
+
+/* What the Memory Status words mean; used under the table and by `show`. */
+extern const char view_status_legend[];

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture_status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB 1024ULL
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static void text(char *to, size_t size, const char *from)
+{
+    wire_text_copy(to, size, from);
+}
+#define TEXT(member, value) text(member, sizeof(member), value)
+
+static void fill_host(struct wire_host *h)
+{
+    wire_host_clear(h);
+    TEXT(h->name, "node1");
+    TEXT(h->state, "soft");
+    h->total_bytes = 8 * GIB;
+    h->available_bytes = 3 * GIB;
+    h->memory_bytes = 2 * GIB;
+    h->reserve_bytes = 512 * MIB;
+    h->reservations_bytes = 0;
+    h->capacity_bytes = (int64_t)(1400 * MIB);
+    h->pool_bytes = 32 * MIB;
+    h->assigned_bytes = 1336 * MIB;
+    h->held_bytes = 1400 * MIB;
+    h->overhead_bytes = 136 * MIB;
+    h->exposure_bytes = 712 * MIB;
+    h->demand_bytes = 1111 * MIB;
+    h->minimum_bytes = 640 * MIB;
+    h->maximum_bytes = 6 * GIB;
+    h->free_bytes = (int64_t)(384 * MIB);
+    h->grantable_bytes = -(int64_t)(12 * MIB);
+    h->overcommit_percent = 10000;
+    h->share_step = 3;
+    TEXT(h->share_text, "buffers are cut: everyone has what it needs and room to grow");
+    h->over_bytes = 0;
+    h->decisions = 4711;
+    h->guest_count = 5;
+    h->watched = 1;
+    h->saving_bytes = (int64_t)(100 * MIB);
+}
+
+static struct wire_guest *guest_new(struct wire_status *s, const char *name, const char *mode, uint64_t assigned,
+                                    uint64_t demand)
+{
+    struct wire_guest *g = &s->guests[s->guest_count++];
+
+    wire_guest_clear(g);
+    TEXT(g->name, name);
+    TEXT(g->identity, name);
+    TEXT(g->driver, "qmp");
+    TEXT(g->state, "running");
+    TEXT(g->mode, mode);
+    TEXT(g->memory_status, "ok");
+    TEXT(g->demand_source, "statistics");
+    TEXT(g->demand_rule, "used");
+    TEXT(g->buffer_of, "demand");
+    TEXT(g->reclaim, "eager");
+    TEXT(g->order, "none");
+    TEXT(g->order_reason, "it has what it should have");
+    g->pid = 4000 + s->guest_count;
+    g->running_ms = 7500000;
+    g->known_ms = 3600000;
+    g->startup_bytes = g->boot_bytes = 512 * MIB;
+    g->minimum_bytes = 128 * MIB;
+    g->maximum_bytes = GIB;
+    g->assigned_bytes = g->counted_bytes = g->held_bytes = assigned;
+    g->balloon_bytes = assigned < 512 * MIB ? 512 * MIB - assigned : 0;
+    g->plugged_bytes = g->online_bytes = assigned > 512 * MIB ? assigned - 512 * MIB : 0;
+    g->pluggable_bytes = 512 * MIB;
+    g->exposure_bytes = g->balloon_bytes;
+    g->visible_bytes = assigned - 32 * MIB;
+    g->hidden_bytes = (int64_t)(32 * MIB);
+    TEXT(g->hidden_reason, "firmware and the kernel's own code");
+    g->resident_bytes = assigned - 16 * MIB;
+    g->swapped_bytes = 0;
+    g->overhead_bytes = 34 * MIB;
+    g->demand_bytes = g->used_bytes = demand;
+    g->available_bytes = assigned > demand ? assigned - demand : 0;
+    g->sample_age_ms = 850;
+    g->pressure_percent = demand * 10000 / assigned;
+    g->pressure_low_percent = 6300;
+    g->pressure_high_percent = 9300;
+    g->buffer_percent = 2000;
+    g->target_bytes = g->given_bytes = demand * 12 / 10;
+    g->penalty_bytes = g->shortfall_bytes = 0;
+    g->priority = 5000;
+    g->safe_bytes = g->lower_bytes = g->floor_bytes = demand;
+    g->head_bytes = g->top_bytes = g->keep_bytes = g->target_bytes;
+    g->bound_bytes = g->proof_bytes = assigned * 3 / 2;
+    g->rise_bytes = 12 * MIB;
+    g->advice_bytes = g->target_bytes;
+    g->orders = 12;
+    g->turns = 3;
+    g->moved_bytes = 640 * MIB;
+    g->breaches = 0;
+    g->stall_percent = 0;
+    return g;
+}
+
+struct wire_status *fixture_status(void)
+{
+    struct wire_status *s = calloc(1, sizeof(*s));
+    struct wire_guest *g;
+
+    if (!s || !(s->guests = calloc(5, sizeof(*s->guests))))
+        abort();
+    wire_daemon_clear(&s->daemon);
+    TEXT(s->daemon.version, "0.1.0");
+    TEXT(s->daemon.config, "/etc/ballast/ballast.yaml");
+    s->daemon.pid = 777;
+    s->daemon.uptime_ms = 93784000;
+    s->daemon.policy_version = 1;
+    fill_host(&s->host);
+    s->warning_count = 1;
+    TEXT(s->warnings[0].text, "/run/ballast/guests/old.qmp: the monitor is in use by another client");
+    s->warnings[0].age_ms = 65000;
+
+    (void)guest_new(s, "web1", "auto", 320 * MIB, 256 * MIB);
+    g = guest_new(s, "database-of-the-accounting", "auto", 640 * MIB, 700 * MIB);
+    TEXT(g->memory_status, "warning");
+    g->priority = 10000;
+    g->penalty_bytes = 200 * MIB;
+    g->shortfall_bytes = 60 * MIB;
+    wire_guest_flag(g, "stalled", "it starves: 8 MiB available for 2 s");
+    g = guest_new(s, "batch", "watch", 256 * MIB, 130 * MIB);
+    TEXT(g->memory_status, "low");
+    g = guest_new(s, "liar", "auto", 120 * MIB, 25 * MIB);
+    g->held_bytes = 222 * MIB;
+    wire_guest_flag(g, "breach", "it says it has 120 MiB, but the host sees it hold 222 MiB: it is counted as what it "
+                                 "holds and gets nothing");
+    wire_guest_flag(g, "stuck", "told to go to 128 MiB, it stays at 120 MiB");
+    g = &s->guests[s->guest_count++];
+    wire_guest_clear(g); /* just found: nothing is known */
+    TEXT(g->name, "new");
+    TEXT(g->state, "booting");
+    TEXT(g->mode, "auto");
+    g->priority = 5000;
+    return s;
+}
+
+static void source_daemon(void *user, struct wire_daemon *ret)
+{
+    *ret = ((const struct wire_status *)user)->daemon;
+}
+
+static void source_host(void *user, struct wire_host *ret)
+{
+    *ret = ((const struct wire_status *)user)->host;
+}
+
+static size_t source_warnings(void *user, struct wire_warning *ret, size_t cap)
+{
+    const struct wire_status *s = user;
+    size_t n = s->warning_count < cap ? s->warning_count : cap;
+
+    memcpy(ret, s->warnings, n * sizeof(*ret));
+    return n;
+}
+
+static size_t source_count(void *user)
+{
+    return ((const struct wire_status *)user)->guest_count;
+}
+
+static void source_guest(void *user, size_t i, struct wire_guest *ret)
+{
+    *ret = ((const struct wire_status *)user)->guests[i];
+}
+
+static bool source_find(void *user, const char *name, struct wire_guest *ret)
+{
+    const struct wire_status *s = user;
+
+    for (size_t i = 0; i < s->guest_count; i++)
+        if (strcmp(s->guests[i].name, name) == 0) {
+            *ret = s->guests[i];
+            return true;
+        }
+    return false;
+}
+
+static void source_dump(void *user, struct wire_text *out)
+{
+    (void)user;
+    wire_text_adds(out, "{\"dump\":true}\n");
+}
+
+struct api_source fixture_source(struct wire_status *s)
+{
+    return (struct api_source){
+        .daemon = source_daemon, .host = source_host, .warnings = source_warnings, .count = source_count,
+        .guest = source_guest, .find = source_find, .dump = source_dump, .user = s,
+    };
+}

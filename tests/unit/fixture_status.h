@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "api.h"
+#include "wire_status.h"
+
+/* A host with five guests of every kind the tables and sentences must tell apart, the same in each call. */
+struct wire_status *fixture_status(void);
+
+/* Serves a struct wire_status (borrowed) by the API's callbacks. */
+struct api_source fixture_source(struct wire_status *s);
