@@ -44,6 +44,8 @@ static void check_order(const struct check *c, const struct config_entry *entry,
 
     if (!small_kib || !large_kib || small_kib <= large_kib)
         return;
+    if (entry && !has(&entry->values, small) && !has(&entry->values, large))
+        return; /* `defaults` was blamed for it already */
     problem(c, origin(c, entry, here), "%s: %s %s%s is larger than %s %s%s: raise the one or lower the other", name,
             config_key_get(CONFIG_SECTION_GUEST, small)->name, units_show_size_exact(small_kib << 10).s,
             from_defaults(entry, small), config_key_get(CONFIG_SECTION_GUEST, large)->name,
@@ -62,19 +64,12 @@ static void check_values(const struct check *c, const struct config_entry *entry
     check_order(c, entry, name, g.minimum_kib, CONFIG_GUEST_MINIMUM, g.maximum_kib, CONFIG_GUEST_MAXIMUM);
     check_order(c, entry, name, g.minimum_kib, CONFIG_GUEST_MINIMUM, g.startup_kib, CONFIG_GUEST_STARTUP);
     check_order(c, entry, name, g.startup_kib, CONFIG_GUEST_STARTUP, g.maximum_kib, CONFIG_GUEST_MAXIMUM);
-    if (g.buffer_of == BUFFER_OF_TOTAL && g.buffer > DEMAND_BUFFER_MAX_TOTAL)
+    if (g.buffer_of == BUFFER_OF_TOTAL && g.buffer > DEMAND_BUFFER_MAX_TOTAL &&
+        (!entry || has(&entry->values, CONFIG_GUEST_BUFFER) || has(&entry->values, CONFIG_GUEST_BUFFER_OF)))
         problem(c, origin(c, entry, CONFIG_GUEST_BUFFER),
                 "%s: buffer %s%s is too large where buffer-of is total: allowed is 0 %% to %s", name,
                 units_show_share(g.buffer).s, from_defaults(entry, CONFIG_GUEST_BUFFER),
                 units_show_share(DEMAND_BUFFER_MAX_TOTAL).s);
-}
-
-/* An entry that says nothing of its own can only repeat what `defaults` was blamed for already. */
-static bool bears_on_sizes(const struct config_entry *entry)
-{
-    return has(&entry->values, CONFIG_GUEST_STARTUP) || has(&entry->values, CONFIG_GUEST_MINIMUM) ||
-           has(&entry->values, CONFIG_GUEST_MAXIMUM) || has(&entry->values, CONFIG_GUEST_BUFFER) ||
-           has(&entry->values, CONFIG_GUEST_BUFFER_OF);
 }
 
 static int compare_texts(const void *pa, const void *pb)
@@ -214,10 +209,8 @@ void config_check(struct config_store *s, uint64_t host_memory_bytes, struct con
     config_store_sort(s);
     check_twice(&c);
     check_values(&c, NULL);
-    for (size_t i = 0; i < s->entry_count; i++) {
-        if (bears_on_sizes(&s->entries[i]))
-            check_values(&c, &s->entries[i]);
-    }
+    for (size_t i = 0; i < s->entry_count; i++)
+        check_values(&c, &s->entries[i]);
     if (s->entry_count - s->name_count > CONFIG_PATTERNS_MAX)
         problem(&c, s->entries[s->name_count].place, "%zu patterns in 'guests', more than the %d there may be: name guests "
                 "one by one, or use wider patterns", s->entry_count - s->name_count, CONFIG_PATTERNS_MAX);

@@ -153,15 +153,16 @@ void config_help_print(FILE *out)
     (void)fputc('\n', out);
 }
 
-/* Text in roff: a hyphen that must stay one, a backslash, and no line that begins with a control character. */
+/* Text in roff: hyphens and quotes as they are typed, and no line that begins with a control character. */
 static void print_roff(FILE *out, const char *text)
 {
     for (const char *c = text; *c; c++) {
-        if (*c == '-' || *c == '\\')
-            (void)fputc('\\', out);
-        if (c == text && (*c == '.' || *c == '\''))
-            (void)fputs("\\&", out);
-        (void)fputc(*c, out);
+        if (*c == '\'')
+            (void)fputs("\\(aq", out);
+        else if (*c == '\\')
+            (void)fputs("\\e", out);
+        else
+            (void)fprintf(out, "%s%s%c", c == text && *c == '.' ? "\\&" : "", *c == '-' ? "\\" : "", *c);
     }
 }
 

@@ -126,20 +126,28 @@ static bool pairs_of(struct walk *w, const yaml_node_t *map, const char *path, s
     return true;
 }
 
-/* "; did you mean 'minimum'?", or what there is. */
+/* The known word that is close enough to be meant; NULL: none. `least` is the best distance so far. */
+static const char *closer(const char *name, const char *known, const char *best, unsigned *least)
+{
+    unsigned d = text_distance(name, known);
+
+    /* half of a short word replaced is another word */
+    if (d >= *least || d > TEXT_SUGGEST_DISTANCE || 2 * d > strlen(name))
+        return best;
+    *least = d;
+    return known;
+}
+
+/* "did you mean 'minimum'?", or what there is. */
 static void suggest_key(enum config_section section, const char *name, char *text, size_t size)
 {
     const char *best = NULL;
-    unsigned least = TEXT_SUGGEST_DISTANCE + 1;
+    unsigned least = TEXT_DISTANCE_MAX;
     size_t used;
 
     for (size_t i = 0; i < config_key_count; i++) {
-        unsigned d = text_distance(name, config_keys[i].name);
-
-        if (config_keys[i].section == section && d < least) {
-            least = d;
-            best = config_keys[i].name;
-        }
+        if (config_keys[i].section == section)
+            best = closer(name, config_keys[i].name, best, &least);
     }
     if (best) {
         (void)snprintf(text, size, "did you mean '%s'?", best);
@@ -343,11 +351,32 @@ static bool read_host(struct walk *w, const yaml_node_t *map)
     return is_alive;
 }
 
+static bool read_directory(struct walk *w, const yaml_node_t *node)
+{
+    const struct config_store *s = w->r->store;
+    struct err e = {0};
+    int r;
+
+    for (size_t i = 0; i < s->directory_count; i++) {
+        if (scalar_is(node, s->directories[i])) {
+            problem(w, node, "key 'discover.qmp-directory': '%s' is listed twice: keep one", scalar_shown(node).s);
+            return true;
+        }
+    }
+    r = config_store_add_directory(w->r->store, scalar_text(node), scalar_len(node), &e);
+    if (r == -ENOMEM) {
+        *w->hard = e;
+        return false;
+    }
+    if (r < 0)
+        problem(w, node, "key 'discover.qmp-directory': %s", e.text);
+    return true;
+}
+
 /* One key of one entry of `discover`. */
 static bool read_discover_pair(struct walk *w, const struct pair *p, unsigned *sources)
 {
     const struct config_key *key = config_key_find(CONFIG_SECTION_DISCOVER, scalar_text(p->key), scalar_len(p->key));
-    struct err e = {0};
     char hint[256];
     uint64_t value;
     bool is_share;
@@ -368,14 +397,7 @@ static bool read_discover_pair(struct walk *w, const struct pair *p, unsigned *s
                         "key 'discover.%s': this build has no %s driver, so none of its guests are found here", key->name,
                         key->name);
     } else if (key->id == CONFIG_DISCOVER_QMP_DIRECTORY) {
-        int r = config_store_add_directory(w->r->store, scalar_text(p->value), scalar_len(p->value), &e);
-
-        if (r == -ENOMEM) {
-            *w->hard = e;
-            return false;
-        }
-        if (r < 0)
-            problem(w, p->value, "key 'discover.qmp-directory': %s", e.text);
+        return read_directory(w, p->value);
     }
     return true;
 }
@@ -385,6 +407,7 @@ static bool read_discover_item(struct walk *w, const yaml_node_t *item)
     struct pair *pairs = NULL;
     size_t count = 0;
     unsigned sources = 0;
+    size_t problems = w->r->problems->count + w->r->problems->more;
     bool is_alive;
 
     if (item->type != YAML_MAPPING_NODE) {
@@ -396,7 +419,7 @@ static bool read_discover_item(struct walk *w, const yaml_node_t *item)
     for (size_t i = 0; is_alive && i < count; i++)
         is_alive = read_discover_pair(w, &pairs[i], &sources);
     free(pairs);
-    if (is_alive && sources != 1)
+    if (is_alive && sources != 1 && problems == w->r->problems->count + w->r->problems->more)
         problem(w, item, "an entry of 'discover' has %u sources, but needs exactly one of qmp-directory, libvirt and xen",
                 sources);
     return is_alive;
@@ -422,16 +445,10 @@ static bool read_discover(struct walk *w, const yaml_node_t *list)
 static void refuse_top(struct walk *w, const yaml_node_t *key)
 {
     const char *best = NULL;
-    unsigned least = TEXT_SUGGEST_DISTANCE + 1;
+    unsigned least = TEXT_DISTANCE_MAX;
 
-    for (size_t i = 0; i < config_top_count; i++) {
-        unsigned d = text_distance(scalar_text(key), config_tops[i].name);
-
-        if (d < least) {
-            least = d;
-            best = config_tops[i].name;
-        }
-    }
+    for (size_t i = 0; i < config_top_count; i++)
+        best = closer(scalar_text(key), config_tops[i].name, best, &least);
     if (best)
         problem(w, key, "unknown key '%s': did you mean '%s'?", scalar_shown(key).s, best);
     else
@@ -504,7 +521,7 @@ int config_read(struct config_reader *r, const char *text, size_t len, struct er
             (void)read_root(&w, root); /* its failure is in `hard` */
         yaml_document_delete(&document);
     } else {
-        config_yaml_refuse(r, &parser);
+        config_yaml_refuse(r, &parser, text, len);
     }
     yaml_parser_delete(&parser);
     if (hard.code) {

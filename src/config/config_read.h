@@ -27,4 +27,4 @@ int config_read(struct config_reader *r, const char *text, size_t len, struct er
 bool config_yaml_survey(struct config_reader *r, const char *text, size_t len);
 
 /* Adds the problem that a parser of libyaml stopped at (an undefined alias shows only while loading). */
-void config_yaml_refuse(struct config_reader *r, const struct yaml_parser_s *parser);
+void config_yaml_refuse(struct config_reader *r, const struct yaml_parser_s *parser, const char *text, size_t len);

@@ -17,15 +17,50 @@ static struct config_place place_of(const struct config_reader *r, yaml_mark_t m
     return (struct config_place){r->file, (uint32_t)mark.line + 1, (uint32_t)mark.column + 1};
 }
 
-void config_yaml_refuse(struct config_reader *r, const struct yaml_parser_s *parser)
+/* libyaml tells where a wrong character stands as an offset only. */
+static struct config_place place_of_offset(const struct config_reader *r, const char *text, size_t len, size_t offset)
+{
+    struct config_place place = {r->file, 1, 1};
+
+    for (size_t i = 0; i < offset && i < len; i++) {
+        place.column++;
+        if (text[i] == '\n') {
+            place.line++;
+            place.column = 1;
+        }
+    }
+    return place;
+}
+
+/* A tab in front of a line's first word: YAML's most common mistake, and libyaml's least helpful sentence. */
+static bool is_tab_indented(const char *text, size_t len, size_t line)
+{
+    const char *end = text + len;
+
+    for (; line > 0 && text; line--) {
+        text = memchr(text, '\n', (size_t)(end - text));
+        text = text ? text + 1 : NULL;
+    }
+    while (text && text < end && *text == ' ')
+        text++;
+    return text && text < end && *text == '\t';
+}
+
+void config_yaml_refuse(struct config_reader *r, const struct yaml_parser_s *parser, const char *text, size_t len)
 {
     const char *what = parser->problem ? parser->problem : "unreadable";
-    yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
+    struct config_place place = place_of(r, parser->problem_mark);
 
+    if (parser->error == YAML_READER_ERROR)
+        place = place_of_offset(r, text, len, parser->problem_offset);
     if (parser->error == YAML_MEMORY_ERROR)
-        config_list_add(r->problems, r->store, place_of(r, parser->mark), ENOMEM, "no memory to read it");
+        config_list_add(r->problems, r->store, (struct config_place){.file = r->file}, ENOMEM, "no memory to read it");
+    else if (parser->error == YAML_SCANNER_ERROR && is_tab_indented(text, len, parser->problem_mark.line))
+        config_list_add(r->problems, r->store, place, EINVAL, "a tab stands here: indent with blanks only");
+    else if (parser->error == YAML_READER_ERROR)
+        config_list_add(r->problems, r->store, place, EINVAL, "this is not text: %s; write it in UTF-8", what);
     else
-        config_list_add(r->problems, r->store, place_of(r, mark), EINVAL,
+        config_list_add(r->problems, r->store, place, EINVAL,
                         "this is not YAML: %s%s%s; look for a missing colon, quote or blank here or in the line before",
                         what, parser->context ? " " : "", parser->context ? parser->context : "");
 }
@@ -119,7 +154,7 @@ bool config_yaml_survey(struct config_reader *r, const char *text, size_t len)
         yaml_event_t event;
 
         if (!yaml_parser_parse(&parser, &event)) {
-            config_yaml_refuse(r, &parser);
+            config_yaml_refuse(r, &parser, text, len);
             is_fine = false;
             break;
         }

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hv_qmp.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-event.h>
+
+#include "hv_qmp_guest.h"
+#include "log.h"
+#include "own.h"
+
+/* The driver as hv.h knows it, and where its guests come from. */
+
+#define SUFFIX ".qmp"
+
+struct directory {
+    char *path;
+    struct sd_event_source *watch; /* NULL: does not exist yet, or no watch was left */
+};
+
+struct hv_qmp {
+    struct hv hv;
+    struct sd_event *loop;
+    struct hv_listener listener;
+    struct smaps_pool *pool;
+    struct qmp_guest *guests;
+    struct directory *directories;
+    size_t directories_n;
+    struct sd_event_source *rescan;
+    bool full_told;
+};
+
+static struct hv_qmp *driver_of(struct hv *hv)
+{
+    return (struct hv_qmp *)((char *)hv - offsetof(struct hv_qmp, hv));
+}
+
+static struct qmp_guest *guest_of(struct hv_vm *vm)
+{
+    return (struct qmp_guest *)((char *)vm - offsetof(struct qmp_guest, vm));
+}
+
+uint64_t qmp_guest_now(const struct qmp_guest *g)
+{
+    uint64_t now = 0;
+
+    (void)sd_event_now(g->driver->loop, CLOCK_MONOTONIC, &now); /* fails only after a fork */
+    return now;
+}
+
+struct sd_event *qmp_guest_loop(const struct qmp_guest *g)
+{
+    return g->driver->loop;
+}
+
+const struct hv_listener *qmp_guest_listener(const struct qmp_guest *g)
+{
+    return &g->driver->listener;
+}
+
+struct smaps_pool *qmp_guest_pool(const struct qmp_guest *g)
+{
+    return g->driver->pool;
+}
+
+/* ---- guests ---- */
+
+static struct qmp_guest *find_guest(struct hv_qmp *driver, const char *name)
+{
+    for (struct qmp_guest *g = driver->guests; g; g = g->next)
+        if (strcmp(g->vm.name, name) == 0)
+            return g;
+    return NULL;
+}
+
+static struct qmp_guest *guest_free(struct qmp_guest *g)
+{
+    if (!g)
+        return NULL;
+    g->client = qmp_client_free(g->client);
+    qmp_guest_detach(g);
+    g->pid_source = sd_event_source_disable_unref(g->pid_source);
+    if (g->pidfd >= 0)
+        (void)close(g->pidfd);
+    if (g->job && g->job_busy)
+        smaps_pool_forget(g->driver->pool, g->job);
+    else
+        (void)smaps_job_free(g->job);
+    free(g);
+    return NULL;
+}
+
+static int add_guest(struct hv_qmp *driver, const char *name, const char *path, bool listed, struct err *e)
+{
+    struct qmp_guest *g, **last = &driver->guests;
+
+    if (!hv_name_is_valid(name))
+        return err_set(e, EINVAL, "'%.80s' can't be the name of a guest: 1 to 63 printable bytes, none of / ' \" \\", name);
+    if (strlen(path) >= sizeof(g->path))
+        return err_set(e, ENAMETOOLONG, "the socket path '%.200s' of guest '%s' is longer than %zu bytes", path, name,
+                       sizeof(g->path) - 1);
+    g = calloc(1, sizeof(*g));
+    if (!g)
+        return err_set(e, ENOMEM, "no memory for guest '%s'", name);
+    g->driver = driver;
+    g->vm.hv = &driver->hv;
+    g->pidfd = -1;
+    g->listed = listed;
+    (void)snprintf(g->vm.name, sizeof(g->vm.name), "%s", name);
+    (void)snprintf(g->path, sizeof(g->path), "%s", path);
+    while (*last)
+        last = &(*last)->next;
+    *last = g;
+    return 0;
+}
+
+/* From the loop: what can't be used is said, and stays in the list so that it is said once. */
+static void start_guest(struct qmp_guest *g)
+{
+    struct err e = {0};
+
+    if (g->client || g->refused)
+        return;
+    if (hv_qmp_check_socket(g->vm.name, g->path, &e) < 0) {
+        g->refused = true;
+        qmp_guest_trouble(g, QMP_CAUSE_REFUSED_PATH, e.code, "%s", e.text);
+    } else if (qmp_guest_connect(g, &e) < 0) {
+        qmp_guest_trouble(g, QMP_CAUSE_OTHER, e.code, "%s", e.text);
+    }
+}
+
+/* ---- directories ---- */
+
+static void trouble_with(struct hv_qmp *driver, const struct err *e)
+{
+    driver->listener.trouble(driver->listener.user, NULL, e);
+}
+
+/* NAME.qmp -> NAME. False: none of ours. */
+static bool guest_name_of(const char *file, char ret[64])
+{
+    size_t len = strlen(file);
+
+    if (len <= strlen(SUFFIX) || strcmp(file + len - strlen(SUFFIX), SUFFIX) != 0)
+        return false;
+    len -= strlen(SUFFIX);
+    if (len >= 64)
+        return false;
+    memcpy(ret, file, len);
+    ret[len] = '\0';
+    return hv_name_is_valid(ret);
+}
+
+static void take_file(struct hv_qmp *driver, const char *directory, const char *file)
+{
+    AUTO_FREE char *path = NULL;
+    struct qmp_guest *g;
+    struct err e = {0};
+    struct stat st;
+    char name[64];
+
+    if (!guest_name_of(file, name) || asprintf(&path, "%s/%s", directory, file) < 0)
+        return;
+    if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
+    g = find_guest(driver, name);
+    if (g && strcmp(g->path, path) != 0) {
+        qmp_guest_trouble(g, QMP_CAUSE_DOUBLE, EEXIST, "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, "
+                          "rename it", name, g->path, path);
+        return;
+    }
+    if (!g && add_guest(driver, name, path, /* listed= */ false, &e) < 0) {
+        if (!driver->full_told)
+            trouble_with(driver, &e);
+        driver->full_told = true;
+        return;
+    }
+    g = find_guest(driver, name);
+    g->seen = true;
+    if (g->client && !qmp_client_is_ready(g->client) && g->inode != st.st_ino)
+        qmp_client_hurry(g->client); /* a new socket: no need to wait for the next try */
+    g->inode = st.st_ino;
+    start_guest(g);
+}
+
+static int on_change(struct sd_event_source *s, const struct inotify_event *event, void *user);
+
+static void scan_directory(struct hv_qmp *driver, struct directory *d)
+{
+    static const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB | IN_ONLYDIR;
+    const struct dirent *entry;
+    DIR *dir;
+
+    if (!d->watch && sd_event_add_inotify(driver->loop, &d->watch, d->path, mask, on_change, driver) < 0)
+        d->watch = NULL; /* not there yet, or no watch left: the next rescan looks again */
+    dir = opendir(d->path);
+    if (!dir)
+        return;
+    while ((entry = readdir(dir)))
+        take_file(driver, d->path, entry->d_name);
+    (void)closedir(dir);
+}
+
+/* A socket that is gone, with no guest behind it any more, is forgotten; a running QEMU keeps its connection. */
+static void forget_unseen(struct hv_qmp *driver)
+{
+    for (struct qmp_guest **p = &driver->guests; *p;) {
+        struct qmp_guest *g = *p;
+
+        if (g->listed || g->seen || g->known || (g->client && qmp_client_is_ready(g->client))) {
+            p = &g->next;
+            continue;
+        }
+        *p = g->next;
+        (void)guest_free(g);
+    }
+}
+
+static void scan(struct hv_qmp *driver)
+{
+    for (struct qmp_guest *g = driver->guests; g; g = g->next) {
+        g->seen = false;
+        if (g->listed)
+            start_guest(g);
+    }
+    for (size_t i = 0; i < driver->directories_n; i++)
+        scan_directory(driver, &driver->directories[i]);
+    forget_unseen(driver);
+}
+
+static int on_change(struct sd_event_source *s, const struct inotify_event *event, void *user)
+{
+    struct hv_qmp *driver = user;
+
+    if (event->mask & (IN_IGNORED | IN_UNMOUNT)) /* the directory itself is gone: watch the next one of that name */
+        for (size_t i = 0; i < driver->directories_n; i++)
+            if (driver->directories[i].watch == s)
+                driver->directories[i].watch = sd_event_source_disable_unref(s);
+    /* Many changes at once are one scan: it is put off by a moment, which also lets QEMU listen on the new socket. */
+    (void)sd_event_source_set_time_relative(driver->rescan, 20000);
+    (void)sd_event_source_set_enabled(driver->rescan, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+static int on_rescan(struct sd_event_source *s, uint64_t usec, void *user)
+{
+    (void)usec;
+    scan(user);
+    (void)sd_event_source_set_time_relative(s, HV_QMP_RESCAN_USEC);
+    (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+/* ---- hv.h ---- */
+
+static void qmp_close(struct hv *hv)
+{
+    struct hv_qmp *driver = driver_of(hv);
+
+    while (driver->guests) {
+        struct qmp_guest *g = driver->guests;
+
+        driver->guests = g->next;
+        (void)guest_free(g);
+    }
+    driver->pool = smaps_pool_free(driver->pool);
+    driver->rescan = sd_event_source_disable_unref(driver->rescan);
+    for (size_t i = 0; i < driver->directories_n; i++) {
+        (void)sd_event_source_disable_unref(driver->directories[i].watch);
+        free(driver->directories[i].path);
+    }
+    free(driver->directories);
+    driver->loop = sd_event_unref(driver->loop);
+    free(driver);
+}
+
+static int qmp_sample(struct hv *hv, struct hv_vm *vm, uint32_t what, struct err *e)
+{
+    (void)hv;
+    return qmp_guest_sample(guest_of(vm), what, e);
+}
+
+static int qmp_set_target(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
+                          struct err *e)
+{
+    (void)hv;
+    return qmp_guest_set_target(guest_of(vm), target_bytes, done, user, e);
+}
+
+static const struct hv_ops qmp_ops = {
+    .name = "qmp",
+    .close = qmp_close,
+    .sample = qmp_sample,
+    .set_target = qmp_set_target,
+};
+
+static void on_smaps(struct smaps_job *job)
+{
+    qmp_guest_smaps_done(job->user, job);
+}
+
+static int take_config(struct hv_qmp *driver, const struct hv_qmp_config *config, struct err *e)
+{
+    int r;
+
+    driver->directories = calloc(config->directories_n + 1, sizeof(driver->directories[0]));
+    if (!driver->directories)
+        return err_set(e, ENOMEM, "no memory for the list of directories");
+    for (size_t i = 0; i < config->directories_n; i++) {
+        driver->directories[i].path = strdup(config->directories[i]);
+        if (!driver->directories[i].path)
+            return err_set(e, ENOMEM, "no memory for the list of directories");
+        driver->directories_n++;
+    }
+    for (size_t i = 0; i < config->sockets_n; i++) {
+        if (find_guest(driver, config->sockets[i].name))
+            return err_set(e, EINVAL, "two sockets for a guest '%s'", config->sockets[i].name);
+        r = add_guest(driver, config->sockets[i].name, config->sockets[i].path, /* listed= */ true, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int hv_qmp_open(const struct hv_qmp_config *config, struct hv **ret, struct err *e)
+{
+    struct hv_qmp *driver = calloc(1, sizeof(*driver));
+    int r;
+
+    if (!driver)
+        return err_set(e, ENOMEM, "no memory for the QEMU driver");
+    driver->hv.ops = &qmp_ops;
+    driver->loop = sd_event_ref(config->loop);
+    driver->listener = config->listener;
+    r = take_config(driver, config, e);
+    if (r == 0)
+        r = smaps_pool_new(config->loop, "/proc", on_smaps, &driver->pool, e);
+    if (r == 0) {
+        r = sd_event_add_time_relative(config->loop, &driver->rescan, CLOCK_MONOTONIC, 0, /* accuracy= */ 1000, on_rescan,
+                                       driver);
+        if (r < 0)
+            (void)err_set(e, -r, "no timer for the QEMU driver: %s", strerror(-r));
+    }
+    if (r < 0) {
+        qmp_close(&driver->hv);
+        return r;
+    }
+    *ret = &driver->hv;
+    return 0;
+}

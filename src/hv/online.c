@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "online.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t online_hidden_bytes(uint64_t boot_bytes)
+{
+    return boot_bytes / 8 + (64ULL << 20);
+}
+
+void online_adopt(struct online *o, uint64_t plugged_bytes)
+{
+    *o = (struct online){.plugged_bytes = plugged_bytes, .online_bytes = plugged_bytes};
+}
+
+void online_see_plugged(struct online *o, uint64_t plugged_bytes, uint64_t now_usec)
+{
+    if (plugged_bytes > o->plugged_bytes)
+        o->plugged_usec = now_usec;
+    o->plugged_bytes = plugged_bytes;
+    if (!o->total_usec)
+        o->online_bytes = plugged_bytes; /* no statistics: it may all be in use */
+    o->online_bytes = min_u64(o->online_bytes, plugged_bytes);
+}
+
+/* Nothing is known of MemTotal without the plugged memory. */
+static uint64_t guess_online(const struct online *o, uint64_t total_bytes, uint64_t boot_bytes)
+{
+    if (total_bytes + online_hidden_bytes(boot_bytes) >= boot_bytes + o->plugged_bytes)
+        return o->plugged_bytes;
+    return total_bytes > boot_bytes ? total_bytes - boot_bytes : 0;
+}
+
+void online_see_total(struct online *o, uint64_t total_bytes, uint64_t hidden_balloon_bytes, uint64_t boot_bytes,
+                      bool still, uint64_t now_usec)
+{
+    bool first = !o->total_usec;
+
+    o->total_usec = now_usec;
+    total_bytes += hidden_balloon_bytes;
+    if (o->plugged_bytes == 0) {
+        if (still || !o->base_bytes)
+            o->base_bytes = total_bytes;
+        o->online_bytes = 0;
+    } else if (!o->base_bytes) {
+        o->online_bytes = guess_online(o, total_bytes, boot_bytes);
+        if (still && o->online_bytes == o->plugged_bytes)
+            o->base_bytes = total_bytes - min_u64(total_bytes, o->online_bytes);
+    } else if (still || first || !hidden_balloon_bytes) {
+        o->online_bytes = min_u64(total_bytes - min_u64(total_bytes, o->base_bytes), o->plugged_bytes);
+    }
+}
+
+void online_see_reset(struct online *o)
+{
+    o->plugged_bytes = o->online_bytes = 0;
+    o->plugged_usec = o->total_usec = 0;
+    /* base_bytes stays: it is the same boot memory, and nearly always the same kernel; it is learned again when the guest
+     * reports before its driver has plugged anything. */
+}
+
+bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t now_usec)
+{
+    uint64_t tolerance = o->plugged_bytes / 8 > block_bytes ? o->plugged_bytes / 8 : block_bytes;
+
+    return o->plugged_usec && now_usec - o->plugged_usec >= ONLINE_PATIENCE_USEC && o->total_usec > o->plugged_usec &&
+           o->online_bytes < o->plugged_bytes && o->plugged_bytes - o->online_bytes >= tolerance;
+}
