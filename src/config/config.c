@@ -175,6 +175,7 @@ static int list_directories(struct config *c, struct err *e)
         ((r = paths_default(&paths, e)) < 0 || (r = paths_join(paths.runtime_dir, PATHS_GUESTS_DIR, path, e)) < 0 ||
          (r = config_store_add_directory(s, path, strlen(path), e)) < 0))
         return r;
+    c->is_discovery_default = !s->has_discover;
     c->qmp_directories = (const char *const *)s->directories;
     c->qmp_directory_count = s->directory_count;
     return 0;

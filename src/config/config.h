@@ -48,6 +48,7 @@ struct config {
     struct host_config host;   /* reserve resolved; memory_kib 0 where the configuration names none */
     const char *const *qmp_directories; /* at least the default one where nothing is said */
     size_t qmp_directory_count;
+    bool is_discovery_default; /* nothing is said: with a --runtime-dir of its own, ballastd looks below that instead */
     const struct config_socket *sockets;
     size_t socket_count;
     struct config_list warnings; /* nothing that stops the daemon; to be logged once each */

@@ -3,74 +3,25 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static int options_put(char *dst, const char *format, const char *a, const char *b, struct err *e)
-{
-    int n;
-
-    /* -Wformat-nonliteral: the two forms are all there are */
-    if (b)
-        n = snprintf(dst, OPTIONS_PATH_SIZE, "%s/%s", a, b);
-    else
-        n = snprintf(dst, OPTIONS_PATH_SIZE, "%s", a);
-    if (n < 0 || n >= OPTIONS_PATH_SIZE)
-        return err_set(e, ENAMETOOLONG, "the path %s is too long: %d characters at most", format,
-                       OPTIONS_PATH_SIZE - 1);
-    return 0;
-}
-
-/* $variable/ballast, else $HOME/fallback/ballast. */
-static int options_user_dir(char *dst, const char *variable, const char *fallback, struct err *e)
-{
-    const char *base = getenv(variable), *home = getenv("HOME");
-    char below[OPTIONS_PATH_SIZE];
-    int n;
-
-    if (base && base[0] == '/')
-        return options_put(dst, variable, base, "ballast", e);
-    if (!home || home[0] != '/' || !fallback)
-        return err_set(e, EINVAL, "neither %s nor HOME is set: say where with --config, --runtime-dir and --state-dir",
-                       variable);
-    n = snprintf(below, sizeof(below), "%s/ballast", fallback);
-    if (n < 0 || (size_t)n >= sizeof(below))
-        return err_set(e, ENAMETOOLONG, "the path below HOME is too long");
-    return options_put(dst, "HOME", home, below, e);
-}
-
+/* Fills what the command line left open. The environment is needed only for that. */
 static int options_set_defaults(struct options *o, struct err *e)
 {
-    char dir[OPTIONS_PATH_SIZE];
+    struct paths paths;
     int r;
 
-    if (geteuid() == 0) {
-        if (!o->config_path[0])
-            (void)strcpy(o->config_path, "/etc/ballast/ballast.yaml");
-        if (!o->runtime_dir[0])
-            (void)strcpy(o->runtime_dir, "/run/ballast");
-        if (!o->state_dir[0])
-            (void)strcpy(o->state_dir, "/var/lib/ballast");
+    if (o->config_path[0] && o->runtime_dir[0] && o->state_dir[0])
         return 0;
-    }
-    if (!o->config_path[0]) {
-        r = options_user_dir(dir, "XDG_CONFIG_HOME", ".config", e);
-        if (r >= 0)
-            r = options_put(o->config_path, "of the configuration", dir, "ballast.yaml", e);
-        if (r < 0)
-            return r;
-    }
-    if (!o->runtime_dir[0]) {
-        const char *runtime = getenv("XDG_RUNTIME_DIR");
-        if (!runtime || runtime[0] != '/')
-            return err_set(e, EINVAL, "XDG_RUNTIME_DIR is not set: say with --runtime-dir where sockets may be kept");
-        r = options_put(o->runtime_dir, "in XDG_RUNTIME_DIR", runtime, "ballast", e);
-        if (r < 0)
-            return r;
-    }
+    r = paths_default(&paths, e);
+    if (r < 0)
+        return err_wrap(e, "say where with --config, --runtime-dir and --state-dir");
+    if (!o->config_path[0])
+        memcpy(o->config_path, paths.config, sizeof(o->config_path));
+    if (!o->runtime_dir[0])
+        memcpy(o->runtime_dir, paths.runtime_dir, sizeof(o->runtime_dir));
     if (!o->state_dir[0])
-        return options_user_dir(o->state_dir, "XDG_STATE_HOME", ".local/state", e);
+        memcpy(o->state_dir, paths.state_dir, sizeof(o->state_dir));
     return 0;
 }
 
@@ -89,9 +40,14 @@ static int options_log_level(const char *text, enum log_level *ret, struct err *
 
 static int options_path(const char *option, const char *value, char *dst, struct err *e)
 {
-    if (!value[0])
+    size_t len = strlen(value);
+
+    if (len == 0)
         return err_set(e, EINVAL, "%s needs a path, not an empty word", option);
-    return options_put(dst, option, value, NULL, e);
+    if (len >= PATHS_SIZE)
+        return err_set(e, EINVAL, "the path after %s is too long: %d characters at most", option, PATHS_SIZE - 1);
+    memcpy(dst, value, len + 1);
+    return 0;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *e)
@@ -142,6 +98,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *e)
         case ':':
             return err_set(e, EINVAL, "option '%.60s' needs a value", argv[optind - 1]);
         default:
+            if (optopt >= CONFIG)
+                return err_set(e, EINVAL, "option '%.60s' takes no value", argv[optind - 1]);
             return err_set(e, EINVAL, "option '%.60s' is not known; see ballastd --help", argv[optind - 1]);
         }
     }

@@ -6,11 +6,9 @@
 
 #include "err.h"
 #include "log.h"
+#include "paths.h"
 
 /* ballastd's command line. */
-
-/* Longest path taken, with its end: a unix socket's name must fit below the runtime directory (108 bytes). */
-#define OPTIONS_PATH_SIZE 256
 
 enum options_action {
     OPTIONS_RUN,
@@ -20,10 +18,10 @@ enum options_action {
 
 struct options {
     enum options_action action;
-    char config_path[OPTIONS_PATH_SIZE];
+    char config_path[PATHS_SIZE];
     bool config_given; /* by --config: it must exist */
-    char runtime_dir[OPTIONS_PATH_SIZE];
-    char state_dir[OPTIONS_PATH_SIZE];
+    char runtime_dir[PATHS_SIZE];
+    char state_dir[PATHS_SIZE];
     bool dry_run;
     enum log_level log_level;
 };

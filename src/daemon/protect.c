@@ -91,8 +91,8 @@ void protect_process(void)
     (void)protect_oom_score("/proc/self/oom_score_adj", &score); /* a failure leaves 0: told below */
     locked = protect_lock_memory();
     if (locked < 0 || score != PROTECT_OOM_SCORE)
-        log_warning("when the host runs short of memory, ballastd itself may be %s%s%s: this user may not change that; "
-                    "run it by its systemd unit, or as root",
+        log_warning("when the host runs short of memory, ballastd itself may be %s%s%s: it is not allowed to prevent that "
+                    "here; start it by its systemd unit, or as root with all capabilities",
                     locked < 0 ? "paged out" : "", locked < 0 && score != PROTECT_OOM_SCORE ? " or " : "",
                     score != PROTECT_OOM_SCORE ? "killed" : "");
 }

@@ -60,11 +60,6 @@ int engine_new(const struct engine_config *config, const struct engine_env *env,
     engine->config = *config;
     engine->env = *env;
     engine->guests_max = guests_max;
-    for (size_t i = guests_max; i-- > 0;) {
-        engine->slots[i].engine = engine;
-        engine->slots[i].next = engine->free_slots;
-        engine->free_slots = &engine->slots[i];
-    }
     host_init(&engine->host, &config->host);
     engine->told_state = engine->host.state;
     engine_listen(engine);
@@ -135,9 +130,12 @@ struct engine_slot *engine_slot_take(struct engine *engine, struct hv_vm *vm)
     struct engine_slot *slot = engine->free_slots;
     const char *identity = vm->uuid[0] ? vm->uuid : vm->name;
 
-    if (!slot)
+    if (slot)
+        engine->free_slots = slot->next;
+    else if (engine->fresh_slots < engine->guests_max)
+        slot = &engine->slots[engine->fresh_slots++];
+    else
         return NULL;
-    engine->free_slots = slot->next;
     memset(slot, 0, sizeof(*slot));
     slot->engine = engine;
     slot->g.vm = vm;

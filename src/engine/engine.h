@@ -9,6 +9,7 @@
 #include "err.h"
 #include "guest.h"
 #include "hv.h"
+#include "learned.h"
 
 /* Measure -> decide -> act: asks drivers for samples, calls decide(), sends the orders. It owns no clock and no event
  * loop: the daemon drives it from sd-event, the simulator from virtual time, with the very same calls. Single-threaded. */
@@ -29,6 +30,8 @@ struct engine_guest {
 struct engine_env {
     /* Configuration of a guest that appeared. */
     void (*configure)(void *user, const struct hv_vm *vm, struct guest_config *ret_config);
+    /* Optional: what is known of this incarnation from before a restart. False: nothing. */
+    bool (*remember)(void *user, const struct hv_vm *vm, struct learned *ret_learned);
     /* Reads the host; fast and never blocking. Returns 0 or -errno: then nothing is granted. */
     int (*read_host)(void *user, struct obs_host *ret_seen, struct err *e);
     /* Something due earlier than engine_run() said last: call engine_run() soon. */

@@ -12,6 +12,7 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
     struct engine *engine = user;
     uint64_t now = engine_clock(engine, now_usec);
     struct guest_config config = {0};
+    struct learned learned = {0};
     struct engine_slot *slot = engine_slot_take(engine, vm);
 
     if (!slot) {
@@ -24,6 +25,8 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
     }
     engine->env.configure(engine->env.user, vm, &config);
     guest_init(&slot->g.core, &config, now);
+    if (engine->env.remember && engine->env.remember(engine->env.user, vm, &learned))
+        learned_restore(&slot->g.core, &learned, now);
     engine->newcomers = true;
     if (engine->env.appeared)
         engine->env.appeared(engine->env.user, &slot->g);

@@ -60,6 +60,7 @@ struct engine {
     size_t guests_max;
     size_t count;
     struct engine_slot *slots;    /* guests_max of them, taken at start (S14) */
+    size_t fresh_slots;           /* slots never used start here: untouched memory costs nothing */
     struct engine_slot *free_slots;
     struct engine_slot *left;     /* vanished, may still be referred to by a round or a call under way */
     struct engine_slot **list;    /* count entries, in identity order */

@@ -81,6 +81,12 @@ void guest_init(struct guest *g, const struct guest_config *config, uint64_t now
     *g = (struct guest){.config = *config, .appeared_usec = now_usec};
 }
 
+void learned_restore(struct guest *g, const struct learned *l, uint64_t now_usec)
+{
+    (void)now_usec;
+    g->rise = l->rise;
+}
+
 void guest_configure(struct guest *g, const struct guest_config *config, uint64_t now_usec)
 {
     (void)now_usec;
@@ -256,7 +262,17 @@ static void env_vanished(void *user, const struct engine_guest *g, const char *r
     note("gone %s '%s';", g->vm->name, reason);
 }
 
+static bool env_remember(void *user, const struct hv_vm *vm, struct learned *ret_learned)
+{
+    (void)user;
+    if (strcmp(vm->name, "b") != 0)
+        return false;
+    ret_learned->rise.value = 42;
+    return true;
+}
+
 static const struct engine_env env = {
+    .remember = env_remember,
     .configure = env_configure,
     .read_host = env_read_host,
     .wake = env_wake,
@@ -628,6 +644,16 @@ static void order_is_by_identity(void **state)
     assert_string_equal(engine_guest_at(engine, 1)->vm->name, "a");
 }
 
+static void known_guest_is_remembered(void **state)
+{
+    (void)state;
+    start(false, 2);
+    tell->appeared(tell->user, &vm_a, START);
+    tell->appeared(tell->user, &vm_b, START);
+    assert_int_equal(engine_find(engine, "a")->core.rise.value, 0);
+    assert_int_equal(engine_find(engine, "b")->core.rise.value, 42);
+}
+
 static void reconfigure_reaches_every_guest(void **state)
 {
     struct engine_config config = {.host = {.reserve_kib = 77}};
@@ -673,6 +699,7 @@ int main(void)
         ENGINE_TEST(unknown_host_grants_nothing),
         ENGINE_TEST(paused_guest_is_not_asked_for_numbers),
         ENGINE_TEST(order_is_by_identity),
+        ENGINE_TEST(known_guest_is_remembered),
         ENGINE_TEST(reconfigure_reaches_every_guest),
         ENGINE_TEST(room_is_checked),
     };

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "config.h"
+#include "engine.h"
+#include "host.h"
+#include "hv_qmp.h"
+#include "journal.h"
+#include "log.h"
+#include "log_writer.h"
+#include "own.h"
+#include "status.h"
+#include "tell.h"
+
+#define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
+#define DAEMON_NOTIFY_USEC (10 * 1000000ULL)     /* the line that `systemctl status` shows */
+
+struct daemon {
+    struct options options;
+    char guests_dir[PATHS_SIZE];     /* where guests are looked for unless the configuration says */
+    char host_name[64];
+    sd_event *loop;
+    sd_event_source *timer;
+    sd_event_source *signals[3];
+    struct config *config;
+    struct engine *engine;
+    struct hv *qmp;
+    struct api *api;
+    struct journal *journal; /* NULL: nothing is kept over a restart */
+    struct status status;
+    struct tell tell;
+    uint64_t notified_usec;
+    bool is_stopping;
+};
+
+static uint64_t daemon_now_usec(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ---- what the engine asks and tells ---- */
+
+static void daemon_on_configure(void *user, const struct hv_vm *vm, struct guest_config *ret_config)
+{
+    struct daemon *d = user;
+
+    config_guest(d->config, vm->name, ret_config);
+}
+
+static bool daemon_on_remember(void *user, const struct hv_vm *vm, struct learned *ret_learned)
+{
+    struct daemon *d = user;
+
+    return d->journal && journal_find(d->journal, vm, ret_learned);
+}
+
+static int daemon_on_read_host(void *user, struct obs_host *ret_seen, struct err *e)
+{
+    (void)user;
+    return host_read(&host_paths_default, daemon_now_usec(), ret_seen, e);
+}
+
+static void daemon_on_wake(void *user)
+{
+    struct daemon *d = user;
+
+    if (sd_event_source_set_time(d->timer, 0) < 0 || sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT) < 0)
+        log_error("cannot set the timer: decisions are late by up to a second");
+}
+
+static void daemon_on_ordered(void *user, const struct engine_guest *g)
+{
+    struct daemon *d = user;
+
+    tell_order(&d->tell, g, engine_host(d->engine));
+}
+
+static void daemon_on_appeared(void *user, const struct engine_guest *g)
+{
+    struct daemon *d = user;
+
+    tell_appeared(&d->tell, g);
+}
+
+static void daemon_on_vanished(void *user, const struct engine_guest *g, const char *reason)
+{
+    struct daemon *d = user;
+
+    if (!d->is_stopping)
+        tell_vanished(&d->tell, g, reason);
+}
+
+static void daemon_on_happened(void *user, const struct engine_guest *g, enum hv_happening what)
+{
+    struct daemon *d = user;
+
+    tell_happened(&d->tell, g, what);
+}
+
+static void daemon_on_flags(void *user, const struct engine_guest *g, uint32_t before)
+{
+    struct daemon *d = user;
+
+    tell_flags(&d->tell, g, before);
+}
+
+static void daemon_on_trouble(void *user, const struct engine_guest *g, const struct err *e)
+{
+    struct daemon *d = user;
+
+    if (!g)
+        status_warn(&d->status, e->text);
+    tell_trouble(&d->tell, g, e);
+}
+
+static void daemon_on_host_state(void *user, enum host_state before, const struct host *host)
+{
+    struct daemon *d = user;
+
+    tell_host_state(&d->tell, before, host);
+}
+
+/* ---- configuration and drivers ---- */
+
+/* Reads it as the options say; warnings are told. */
+static int daemon_load(const struct daemon *d, struct config **ret, struct err *e)
+{
+    struct obs_host host = {0};
+    struct err ignored = {0};
+    int r;
+
+    (void)host_read(&host_paths_default, 0, &host, &ignored); /* unknown (0): nothing is checked against it */
+    r = config_load(d->options.config_given ? d->options.config_path : NULL, host.total_bytes, ret, e);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < (*ret)->warnings.count; i++)
+        log_warning("%s", (*ret)->warnings.items[i].text);
+    return 0;
+}
+
+/* Where guests are looked for: as configured, else below the runtime directory. */
+static const char *daemon_directory(const struct daemon *d, const struct config *config, size_t i)
+{
+    return config->is_discovery_default ? d->guests_dir : config->qmp_directories[i];
+}
+
+static int daemon_open_driver(struct daemon *d, const struct config *config, struct hv **ret, struct err *e)
+{
+    AUTO_FREE struct hv_qmp_socket *sockets = calloc(config->socket_count + 1, sizeof(*sockets));
+    AUTO_FREE const char **directories = calloc(config->qmp_directory_count + 1, sizeof(*directories));
+
+    if (!sockets || !directories)
+        return err_set(e, ENOMEM, "no memory for the list of monitors");
+    for (size_t i = 0; i < config->socket_count; i++)
+        sockets[i] = (struct hv_qmp_socket){config->sockets[i].name, config->sockets[i].path};
+    for (size_t i = 0; i < config->qmp_directory_count; i++)
+        directories[i] = daemon_directory(d, config, i);
+    struct hv_qmp_config driver = {
+        .loop = d->loop,
+        .listener = *engine_listener(d->engine),
+        .directories = directories,
+        .directories_n = config->qmp_directory_count,
+        .sockets = sockets,
+        .sockets_n = config->socket_count,
+    };
+    return hv_qmp_open(&driver, ret, e);
+}
+
+static struct engine_config daemon_engine_config(const struct daemon *d, const struct config *config)
+{
+    return (struct engine_config){.host = config->host, .dry_run = d->options.dry_run};
+}
+
+static bool daemon_same_discovery(const struct config *a, const struct config *b)
+{
+    if (a->qmp_directory_count != b->qmp_directory_count || a->socket_count != b->socket_count)
+        return false;
+    for (size_t i = 0; i < a->qmp_directory_count; i++)
+        if (strcmp(a->qmp_directories[i], b->qmp_directories[i]) != 0)
+            return false;
+    for (size_t i = 0; i < a->socket_count; i++)
+        if (strcmp(a->sockets[i].name, b->sockets[i].name) != 0 || strcmp(a->sockets[i].path, b->sockets[i].path) != 0)
+            return false;
+    return true;
+}
+
+/* A monitor takes one client at a time: the old driver must go before the new one can come. */
+static int daemon_swap_driver(struct daemon *d, const struct config *config, struct err *e)
+{
+    struct err again = {0};
+    int r;
+
+    d->qmp = hv_close(d->qmp);
+    r = daemon_open_driver(d, config, &d->qmp, e);
+    if (r < 0 && daemon_open_driver(d, d->config, &d->qmp, &again) < 0)
+        log_error("guests are not managed until the configuration is put right: %s", again.text);
+    return r;
+}
+
+/* All or nothing: with anything wrong in it, the configuration that runs is kept. */
+static int daemon_reload(struct daemon *d, struct err *e)
+{
+    AUTO(config) struct config *fresh = NULL;
+    struct engine_config engine_config;
+    int r = daemon_load(d, &fresh, e);
+
+    if (r < 0)
+        return r;
+    if (!daemon_same_discovery(d->config, fresh)) {
+        r = daemon_swap_driver(d, fresh, e);
+        if (r < 0)
+            return r;
+    }
+    struct config *old = d->config;
+    d->config = TAKE(fresh);
+    fresh = old; /* freed below, after the engine has asked anew */
+    d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    engine_config = daemon_engine_config(d, d->config);
+    engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
+    return 0;
+}
+
+/* ---- the loop ---- */
+
+static void daemon_notify(struct daemon *d, uint64_t now_usec)
+{
+    static const char *const states[HOST_STATE_COUNT] = {"high", "soft", "hard", "low"};
+    const struct host *host = engine_host(d->engine);
+
+    if (now_usec < d->notified_usec + DAEMON_NOTIFY_USEC)
+        return;
+    d->notified_usec = now_usec;
+    (void)sd_notifyf(0, "STATUS=%zu guests hold %llu MiB of %llu MiB; host memory is %s", engine_count(d->engine),
+                     (unsigned long long)(host->held_kib / 1024), (unsigned long long)(host->memory_kib / 1024),
+                     states[host->state]); /* for people only: its failure changes nothing */
+}
+
+static int daemon_on_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+    struct daemon *d = user;
+    uint64_t now = daemon_now_usec();
+    int r;
+
+    (void)usec;
+    r = sd_event_source_set_time(source, engine_run(d->engine, now));
+    if (r < 0)
+        return r;
+    daemon_notify(d, now);
+    if (d->journal)
+        journal_save(d->journal, d->engine, now, /* at_once= */ false);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int daemon_on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *user)
+{
+    struct daemon *d = user;
+
+    (void)info;
+    log_info("stopping; guests keep what they have");
+    (void)sd_notify(0, "STOPPING=1");
+    d->is_stopping = true;
+    return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int daemon_on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *user)
+{
+    struct daemon *d = user;
+    struct err e = {0};
+
+    (void)source;
+    (void)info;
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)daemon_now_usec());
+    if (daemon_reload(d, &e) < 0) {
+        log_error("the configuration is not taken over, the one before still holds: %s", e.text);
+        status_warn(&d->status, e.text);
+    } else {
+        log_info("the configuration was read again and holds from now on");
+    }
+    (void)sd_notify(0, "READY=1");
+    return 0;
+}
+
+static int daemon_open_loop(struct daemon *d, struct err *e)
+{
+    static const struct {
+        int signal;
+        sd_event_signal_handler_t handler;
+    } signals[] = {{SIGTERM, daemon_on_stop}, {SIGINT, daemon_on_stop}, {SIGHUP, daemon_on_hangup}};
+    sigset_t mask;
+    int r;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&mask);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        (void)sigaddset(&mask, signals[i].signal);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+
+    r = sd_event_new(&d->loop);
+    for (size_t i = 0; r >= 0 && i < sizeof(signals) / sizeof(signals[0]); i++)
+        r = sd_event_add_signal(d->loop, &d->signals[i], signals[i].signal, signals[i].handler, d);
+    if (r >= 0)
+        r = sd_event_add_time(d->loop, &d->timer, CLOCK_MONOTONIC, 0, DAEMON_TIMER_ACCURACY_USEC, daemon_on_timer, d);
+    if (r >= 0)
+        r = sd_event_set_watchdog(d->loop, true);
+    if (r < 0)
+        return err_set(e, -r, "cannot set up the event loop: %s", strerror(-r));
+    return 0;
+}
+
+static int daemon_open_engine(struct daemon *d, struct err *e)
+{
+    struct engine_config config = daemon_engine_config(d, d->config);
+    const struct engine_env env = {
+        .configure = daemon_on_configure,
+        .remember = daemon_on_remember,
+        .read_host = daemon_on_read_host,
+        .wake = daemon_on_wake,
+        .ordered = daemon_on_ordered,
+        .appeared = daemon_on_appeared,
+        .vanished = daemon_on_vanished,
+        .happened = daemon_on_happened,
+        .flags_changed = daemon_on_flags,
+        .trouble = daemon_on_trouble,
+        .host_state_changed = daemon_on_host_state,
+        .user = d,
+    };
+
+    return engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
+}
+
+static int daemon_open_api(struct daemon *d, struct err *e)
+{
+    struct api_config config = {.runtime_dir = d->options.runtime_dir};
+
+    if (gethostname(d->host_name, sizeof(d->host_name) - 1) < 0)
+        (void)strcpy(d->host_name, "localhost");
+    d->status.engine = d->engine;
+    d->status.host_name = d->host_name;
+    d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    d->status.dry_run = d->options.dry_run;
+    d->status.started_usec = daemon_now_usec();
+    d->status.now_usec = daemon_now_usec;
+    config.source = status_source(&d->status);
+    return api_open(d->loop, &config, &d->api, e);
+}
+
+/* Without it ballastd works as well; it only learns anew after a restart. */
+static void daemon_open_journal(struct daemon *d)
+{
+    struct err e = {0};
+
+    if (journal_open(d->options.state_dir, &d->journal, &e) >= 0)
+        return;
+    log_warning("what is learned of guests is not kept over a restart: %s; name another directory with --state-dir",
+                e.text);
+    status_warn(&d->status, e.text);
+}
+
+int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_wrong, struct err *e)
+{
+    AUTO(daemon) struct daemon *d = calloc(1, sizeof(*d));
+    int r;
+
+    if (!d)
+        return err_set(e, ENOMEM, "no memory to start with");
+    d->options = *options;
+    d->tell.dry_run = options->dry_run;
+    r = paths_join(options->runtime_dir, PATHS_GUESTS_DIR, d->guests_dir, e);
+    if (r < 0)
+        return r;
+    r = daemon_load(d, &d->config, e);
+    if (r < 0) {
+        *ret_is_wrong = true;
+        return r;
+    }
+    r = daemon_open_loop(d, e);
+    if (r >= 0)
+        r = daemon_open_engine(d, e);
+    if (r >= 0)
+        r = daemon_open_api(d, e); /* takes the lock: before any guest is touched */
+    if (r >= 0)
+        r = log_writer_start(e);
+    if (r >= 0)
+        daemon_open_journal(d);
+    if (r >= 0)
+        r = daemon_open_driver(d, d->config, &d->qmp, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE(d);
+    return 0;
+}
+
+struct daemon *daemon_free(struct daemon *d)
+{
+    if (!d)
+        return NULL;
+    d->is_stopping = true;
+    if (d->journal)
+        journal_save(d->journal, d->engine, daemon_now_usec(), /* at_once= */ true);
+    d->journal = journal_free(d->journal);
+    d->qmp = hv_close(d->qmp);
+    d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */
+    d->engine = engine_free(d->engine);
+    for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
+        (void)sd_event_source_unref(d->signals[i]);
+    (void)sd_event_source_unref(d->timer);
+    (void)sd_event_unref(d->loop);
+    d->config = config_free(d->config);
+    free(d);
+    return NULL;
+}
+
+static void daemon_tell_start(const struct daemon *d)
+{
+    log_info("ballastd %s runs; API at '%s'%s", BALLAST_VERSION, api_socket_path(d->api),
+             d->options.dry_run ? "; dry run: nothing is moved" : "");
+    if (!d->config->is_file)
+        log_info("no configuration at '%s': guests are only watched, 'ballast status' shows what would be done",
+                 d->config->path);
+    for (size_t i = 0; i < d->config->qmp_directory_count; i++)
+        log_info("guests are looked for in '%s' (NAME.qmp)", daemon_directory(d, d->config, i));
+}
+
+int daemon_run(struct daemon *d, struct err *e)
+{
+    int r;
+
+    daemon_tell_start(d);
+    (void)sd_notify(0, "READY=1");
+    r = sd_event_loop(d->loop);
+    if (r < 0)
+        return err_set(e, -r, "the event loop broke: %s", strerror(-r));
+    return 0;
+}
