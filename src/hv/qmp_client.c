@@ -389,7 +389,7 @@ static int make_room(struct qmp_client *c, struct err *e)
 
     if (c->in_len < c->in_size)
         return 0;
-    if (size > QMP_LINE_MAX)
+    if (size >= QMP_LINE_MAX)
         return err_set(e, EMSGSIZE, "a line of more than %u MiB", QMP_LINE_MAX >> 20);
     in = realloc(c->in, size * 2);
     if (!in)
@@ -418,11 +418,11 @@ static void receive(struct qmp_client *c)
             continue;
         if (n < 0 && errno == EAGAIN)
             return;
-        if (n < 0) {
+        if (n < 0 && errno != ECONNRESET) {
             lose(c, QMP_LOSS_ENDED, errno, strerror(errno));
             return;
         }
-        if (n == 0) {
+        if (n <= 0) {
             lose(c, QMP_LOSS_ENDED, ECONNRESET,
                  c->in_len > 0 ? "QEMU closed the connection in the middle of a line" : "QEMU closed the connection");
             return;
