@@ -410,17 +410,22 @@ static uint64_t cache_in(struct model *m, uint64_t part, bool hot)
     return spare + cold; /* the rest replaces other hot pages: thrashing */
 }
 
-/* mm/workingset.c: a page counts as refaulted from the working set if it would have stayed, had all memory of its kind
- * been one list: its distance is what was evicted since, in a steady thrash the part of the hot files that is out. */
-static bool would_have_fit(const struct model *m, uint64_t missing)
+/* mm/workingset.c: a refault counts, and its wait is a stall of memory, if the page would have stayed, had all memory of
+ * its kind been one list: if fewer pages were evicted since than are active (with swap: anonymous ones included). Hot files
+ * touched at random return after a distance that is spread around the part of them that is out; fit / (fit + missing)
+ * approaches that distribution, 1 - exp(-fit / missing), from below. */
+static uint64_t would_have_fit(const struct model *m, uint64_t refaults_kib, uint64_t missing_kib)
 {
-    return missing <= m->hot_kib + (m->config.swap_kib ? m->anon_kib : 0);
+    uint64_t fit = m->hot_kib + (m->config.swap_kib ? m->anon_kib : 0);
+
+    return refaults_kib * fit / (fit + missing_kib);
 }
 
 static void read_files(struct model *m, uint64_t dt_usec)
 {
     const struct load_config *l = &m->load.config;
     uint64_t missing = less(l->hot_kib, m->hot_kib), unseen = less(l->hot_kib, m->hot_seen_kib), miss, again, part;
+    uint64_t disk = in_time(m->config.speed.disk_kib_s, dt_usec) + 1;
 
     m->stall_refault = 0;
     if (m->now_usec < m->load.down_usec)
@@ -430,17 +435,16 @@ static void read_files(struct model *m, uint64_t dt_usec)
         miss = least(touched * missing / l->hot_kib, missing);
         part = least(miss, m->disk_left_kib);
         again = part - least(part, part * least(unseen, missing) / missing);
-        /* slowed down to what the disk delivers: the rest of the time is waiting; first reads are no stall of memory */
-        if (miss)
-            m->stall_refault = (uint32_t)(PERMILLE * (miss - part) / miss * again / (part ? part : 1) +
-                                          PERMILLE * again / (in_time(m->config.speed.disk_kib_s, dt_usec) + 1));
+        m->hot_seen_kib = least(l->hot_kib, m->hot_seen_kib + part - again);
+        again = would_have_fit(m, again, missing);
+        m->refaulted_kib += again;
+        /* the disk's time for these, and their part of the queue at a disk that can do no more */
+        if (again)
+            m->stall_refault = (uint32_t)(PERMILLE * again / disk + PERMILLE * (miss - part) / miss * again / part);
         m->stall_refault = m->stall_refault > PERMILLE ? PERMILLE : m->stall_refault;
-        if (would_have_fit(m, missing))
-            m->refaulted_kib += again;
         m->disk_left_kib -= part;
         m->disk_read_kib += part;
         m->hot_kib += least(cache_in(m, part, true), missing);
-        m->hot_seen_kib = least(l->hot_kib, m->hot_seen_kib + part - again);
     }
     if (l->file_kib > l->hot_kib + m->cold_kib) {
         part = least(in_time(l->read_kib_s, dt_usec), m->disk_left_kib);

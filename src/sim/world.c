@@ -78,6 +78,8 @@ static void ordered(void *user, const struct engine_guest *g)
     const struct guest_verdict *v = &g->core.verdict;
     uint64_t most = guest_maximum_kib(&g->core);
 
+    if (w->trace)
+        world_trace_order(w, g);
     if (most < v->levels.lower_kib)
         most = v->levels.lower_kib;
     if (v->order == GUEST_ORDER_WITHDRAW && v->order_kib == guest_assigned_kib(&g->core))

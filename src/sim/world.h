@@ -110,6 +110,9 @@ uint64_t world_hash(const struct world *w);
 /* Called after each step. */
 void world_watch(struct world *w, void (*stepped)(struct world *w, void *user), void *user);
 
+/* Each order from now on as one line: when, who, from, to, why, and what stood behind it. NULL: no more. */
+void world_trace(struct world *w, FILE *out);
+
 /* One line per guest since the tally, and a sum. */
 void world_report(struct world *w, FILE *out, const char *title);
 

@@ -18,6 +18,8 @@ struct world {
     struct world_guest guests[WORLD_GUESTS_MAX];
     void (*stepped)(struct world *w, void *user);
     void *stepped_user;
+    FILE *trace;
 };
 
+void world_trace_order(struct world *w, const struct engine_guest *g);
 void world_die(const char *what) __attribute__((noreturn));

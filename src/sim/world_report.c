@@ -120,6 +120,28 @@ void world_watch(struct world *w, void (*stepped)(struct world *w, void *user), 
     w->stepped_user = user;
 }
 
+void world_trace(struct world *w, FILE *out)
+{
+    w->trace = out;
+}
+
+void world_trace_order(struct world *w, const struct engine_guest *g)
+{
+    const struct guest_verdict *v = &g->core.verdict;
+    const struct host *h = engine_host(w->engine);
+    static const char *const names[GUEST_ORDER_COUNT] = {"none", "grow", "shrink", "withdraw"};
+
+    (void)fprintf(w->trace,
+                  "%9" PRIu64 " %-14s %-8s %6" PRIu64 " -> %6" PRIu64 "  given %6" PRIu64 " demand %6" PRIu64
+                  " lower %6" PRIu64 " floor %6" PRIu64 " head %6" PRIu64 " top %6" PRIu64 " rise %4" PRIu64
+                  " stall %u step %d free %6" PRId64 " state %d: %s\n",
+                  world_now(w) / WORLD_MSEC, g->vm->name, names[v->order], guest_assigned_kib(&g->core) / WORLD_MIB,
+                  v->order_kib / WORLD_MIB, v->given_kib / WORLD_MIB, v->demand_kib / WORLD_MIB,
+                  v->levels.lower_kib / WORLD_MIB, v->levels.floor_kib / WORLD_MIB, v->levels.head_kib / WORLD_MIB,
+                  v->levels.top_kib / WORLD_MIB, v->rise_kib / WORLD_MIB, v->stall_percent, (int)h->share.step,
+                  h->grantable_kib / (int64_t)WORLD_MIB, (int)h->state, guest_reason_text(v->reason));
+}
+
 static uint64_t mean(uint64_t sum, uint64_t n)
 {
     return n ? sum / n : 0;
