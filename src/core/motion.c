@@ -3,6 +3,9 @@
 
 #include "policy_defaults.h"
 
+/* Balloons and virtio-mem that move at all move again within this. */
+#define MOTION_REST_USEC (300 * USEC_PER_MSEC)
+
 void motion_order(struct motion *m, uint64_t assigned_kib, uint64_t target_kib, uint64_t now_usec)
 {
     bool same_way = m->active && (target_kib > assigned_kib) == (m->target_kib > m->from_kib);
@@ -45,7 +48,10 @@ void motion_see(struct motion *m, uint64_t assigned_kib, uint64_t tolerance_kib,
         m->last_kib = assigned_kib;
         motion_forgive(m);
     }
-    if (motion_distance(assigned_kib, m->target_kib) <= tolerance_kib) {
+    /* A grant counts whole until it is there or the guest rests: the last block of it is promised, too (S3). */
+    bool resting = assigned_kib == m->target_kib || m->target_kib < m->from_kib ||
+                   now_usec >= m->moved_usec + MOTION_REST_USEC;
+    if (resting && motion_distance(assigned_kib, m->target_kib) <= tolerance_kib) {
         m->active = false;
         motion_forgive(m);
     }
