@@ -151,6 +151,7 @@ struct guest {
     struct recent used_seen;        /* KiB, for rise */
     struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
     struct peak proof, rise;        /* decaying maxima */
+    struct peak warm;               /* file cache that refaults proved to be in use; KiB */
     struct band band;
     struct harm harm;
     struct motion motion;           /* the order under way, stuck, retry */
