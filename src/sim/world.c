@@ -92,6 +92,15 @@ static void ordered(void *user, const struct engine_guest *g)
                v->order_kib / WORLD_MIB, most / WORLD_MIB);
 }
 
+/* What it was told to have; virtio-mem moves in blocks, what is less than one stays out. */
+static uint64_t commanded_kib(const struct world_guest *g)
+{
+    const struct model *m = &g->sim->model;
+    uint64_t reach = m->balloon_target_kib + m->requested_kib;
+
+    return !g->sim->command_usec && !g->sim->inflate_usec && reach < g->commanded_kib ? reach : g->commanded_kib;
+}
+
 /* What a guest counts as when memory is granted: what it was seen to have (a boot begun: all it can touch), what it
  * touches, and what was granted to it already. */
 static uint64_t counts_kib(const struct world_guest *g)
@@ -105,7 +114,7 @@ static uint64_t counts_kib(const struct world_guest *g)
         kib = v->model.config.boot_kib;
     if (kib < v->model.touched_kib && v->model.touched_kib <= model_assigned_kib(&v->model))
         kib = v->model.touched_kib;
-    return g->growing && kib < g->commanded_kib ? g->commanded_kib : kib;
+    return g->growing && kib < commanded_kib(g) ? commanded_kib(g) : kib;
 }
 
 static void check_grant(struct world *w, const struct world_guest *g)
@@ -114,9 +123,11 @@ static void check_grant(struct world *w, const struct world_guest *g)
 
     for (size_t i = 0; i < w->n; i++)
         sum += counts_kib(&w->guests[i]);
+    if (sum > capacity && w->trace)
+        world_trace_counts(w, counts_kib);
     if (sum > capacity)
-        breach(w, WORLD_S3, "guest '%s' granted %" PRIu64 " MiB: guests then count %" PRIu64 " MiB, the host has %" PRIu64,
-               g->sim->vm.name, g->commanded_kib / WORLD_MIB, sum / WORLD_MIB, capacity / WORLD_MIB);
+        breach(w, WORLD_S3, "guest '%s' granted %" PRIu64 " MiB: guests then count %" PRIu64 " KiB, the host has %" PRIu64,
+               g->sim->vm.name, g->commanded_kib / WORLD_MIB, sum, capacity);
 }
 
 static void check_take(struct world *w, const struct world_guest *g, uint64_t target_kib)
@@ -256,7 +267,7 @@ static void check_step(struct world *w)
 
     for (size_t i = 0; i < w->n; i++) {
         struct world_guest *g = &w->guests[i];
-        uint64_t has = model_assigned_kib(&g->sim->model), least = g->commanded_kib;
+        uint64_t has = model_assigned_kib(&g->sim->model), least = commanded_kib(g);
         if (g->sim->model.gone) {
             g->entitled_kib = 0;
             continue;

@@ -22,4 +22,6 @@ struct world {
 };
 
 void world_trace_order(struct world *w, const struct engine_guest *g);
+/* Side by side: what guests count as in truth and what the engine has them down for. */
+void world_trace_counts(struct world *w, uint64_t (*counts_kib)(const struct world_guest *g));
 void world_die(const char *what) __attribute__((noreturn));

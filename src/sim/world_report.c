@@ -142,6 +142,21 @@ void world_trace_order(struct world *w, const struct engine_guest *g)
                   h->grantable_kib / (int64_t)WORLD_MIB, (int)h->state, guest_reason_text(v->reason));
 }
 
+void world_trace_counts(struct world *w, uint64_t (*counts_kib)(const struct world_guest *g))
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const struct world_guest *g = &w->guests[i];
+        const struct engine_guest *e = world_engine_guest(w, i);
+        uint64_t counts = counts_kib(g);
+        (void)fprintf(w->trace,
+                      "%9" PRIu64 " %-14s counts %" PRIu64 " KiB, engine %" PRIu64 " KiB%s (has %" PRIu64 ", told %" PRIu64
+                      ", touched %" PRIu64 ", commanded %" PRIu64 ")\n",
+                      world_now(w) / WORLD_MSEC, g->sim->vm.name, counts, e ? e->core.verdict.counted_kib : 0,
+                      e && counts != e->core.verdict.counted_kib ? " !" : "", model_assigned_kib(&g->sim->model),
+                      g->sim->told_kib, g->sim->model.touched_kib, g->commanded_kib);
+    }
+}
+
 static uint64_t mean(uint64_t sum, uint64_t n)
 {
     return n ? sum / n : 0;
