@@ -275,6 +275,7 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
     if (g->reset_usec) {
         g->reset_usec = 0;
         g->appeared_usec = now_usec;
+        g->booted_usec = now_usec;
         before.time_usec = 0; /* counters begin anew */
     }
     g->view = *seen;

@@ -143,6 +143,7 @@ struct guest {
     struct obs_host_view host;
     struct obs_guest_view view;
     uint64_t appeared_usec;  /* adopted, booted or mode changed: settling and rise count from here */
+    uint64_t booted_usec;    /* its driver reported after a reset; 0: no reset seen */
     uint64_t reset_usec;     /* last reset or loss of the driver; 0: none since its driver reported */
     uint64_t reset_assigned_kib; /* what was assigned when that happened */
 

@@ -159,13 +159,19 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
     v->wants_host_view = !h->config.switches.no_bound && v->target_kib > ret->bound_kib;
 }
 
-static void judge_raise(struct levels *l, uint64_t least_kib)
+/* All but lower. */
+static void judge_raise_need(struct levels *l, uint64_t least_kib)
 {
-    l->lower_kib = judge_max(l->lower_kib, least_kib);
     l->floor_kib = judge_max(l->floor_kib, least_kib);
     l->head_kib = judge_max(l->head_kib, least_kib);
     l->top_kib = judge_max(l->top_kib, least_kib);
     l->keep_kib = judge_max(l->keep_kib, least_kib);
+}
+
+static void judge_raise(struct levels *l, uint64_t least_kib)
+{
+    l->lower_kib = judge_max(l->lower_kib, least_kib);
+    judge_raise_need(l, least_kib);
 }
 
 static void judge_cap(struct levels *l, uint64_t most_kib)
@@ -230,6 +236,11 @@ void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec)
         levels_fix(v->held_kib, &v->levels);
         return;
     }
+    /* After a boot programs load what they held before: what the guest had then is its need for that long. Else others
+     * had it as their buffer within a second, and programs were killed before it came back (six times in the minute
+     * after one guest of five with balloon statistics had reset). */
+    if (g->booted_usec && now_usec < g->booted_usec + POLICY_LOADS_USEC)
+        judge_raise_need(&v->levels, judge_min(g->reset_assigned_kib, guest_maximum_kib(g)));
     if (v->flags & GUEST_FLAG_SILENT)
         judge_silent_levels(g, h, &v->levels);
     if (motion_is_held(&g->motion, now_usec) && !switches->no_stuck) {

@@ -42,6 +42,7 @@
 #define POLICY_TAKE_DEVICE_KIB (512 * KIB_PER_MIB)        /* the most one tick takes slowly: what a balloon moves in it
                                                              under emulation; 0.95 GiB/s with hardware */
 #define POLICY_SETTLE_USEC (10 * USEC_PER_SEC)            /* no slow taking before a guest was watched this long (S10) */
+#define POLICY_LOADS_USEC (60 * USEC_PER_SEC)             /* after a boot programs load what they held before, as rise */
 #define POLICY_DEAD_ZONE_PERMILLE 20
 #define POLICY_DEAD_ZONE_MIN_KIB (16 * KIB_PER_MIB)
 #define POLICY_DEAD_ZONE_MAX_KIB KIB_PER_GIB
