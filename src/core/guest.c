@@ -354,6 +354,7 @@ const char *guest_reason_text(enum guest_reason reason)
         [GUEST_REASON_PLENTY] = "memory is there for its buffer",
         [GUEST_REASON_RECLAIM] = "it has more than its target; taken slowly, nobody waits",
         [GUEST_REASON_FOR_OTHERS] = "another guest waits for its memory",
+        [GUEST_REASON_FOR_HOST] = "guests hold more than the host can keep",
         [GUEST_REASON_DEAD_ZONE] = "the difference is too small to be worth a move",
         [GUEST_REASON_NOT_FREE_YET] = "it gets more as soon as the memory is free",
         [GUEST_REASON_IN_FLIGHT] = "a move is under way",

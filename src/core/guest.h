@@ -95,6 +95,7 @@ enum guest_reason {
     GUEST_REASON_PLENTY,        /* grow: memory is there */
     GUEST_REASON_RECLAIM,       /* shrink: slowly, nobody waits */
     GUEST_REASON_FOR_OTHERS,    /* shrink: another guest waits for it */
+    GUEST_REASON_FOR_HOST,      /* shrink: guests hold more than the host can keep */
     GUEST_REASON_DEAD_ZONE,     /* none: too small to be worth a command */
     GUEST_REASON_NOT_FREE_YET,  /* none: granted, but the memory is not free yet */
     GUEST_REASON_IN_FLIGHT,     /* none: a command is under way */

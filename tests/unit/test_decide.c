@@ -382,6 +382,23 @@ static void host_state_falls_and_rises_with_hysteresis(void **state)
     }
 }
 
+/* Guests that were started with more than the host has: it is taken back at once, not by 1 % a second. */
+static void short_host_takes_at_once(void **state)
+{
+    struct house w;
+
+    (void)state;
+    house_build(&w, 2, 1024, 128); /* capacity 896 */
+    see(&w, 0, 1536, 1536, 300);
+    see(&w, 1, 1536, 1536, 300);
+    assert_int_equal(run(&w, DECIDE_EVENT), 2);
+    assert_int_equal(w.host.state, HOST_LOW);
+    assert_order(&w, 0, GUEST_ORDER_SHRINK, GUEST_REASON_FOR_HOST);
+    assert_order(&w, 1, GUEST_ORDER_SHRINK, GUEST_REASON_FOR_HOST);
+    send_all(&w);
+    assert_int_equal(run(&w, DECIDE_EVENT), 0); /* all of it is on its way */
+}
+
 static void low_host_grants_nothing(void **state)
 {
     struct house w;
@@ -520,6 +537,7 @@ int main(void)
         cmocka_unit_test(lazy_guest_keeps_until_another_needs),
         cmocka_unit_test(shrink_under_way_follows_the_need),
         cmocka_unit_test(host_state_falls_and_rises_with_hysteresis),
+        cmocka_unit_test(short_host_takes_at_once),
         cmocka_unit_test(low_host_grants_nothing),
         cmocka_unit_test(unreadable_host_moves_nobody),
         cmocka_unit_test(liar_is_bounded_by_what_the_host_saw),
