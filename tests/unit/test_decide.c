@@ -305,7 +305,7 @@ static void silent_guest_is_cut_when_the_host_is_hard(void **state)
     (void)run(&w, DECIDE_EVENT);
     assert_int_equal(w.host.state, HOST_HARD);
     assert_int_equal(w.guest[0].verdict.levels.lower_kib, 400 * MK); /* what it touched; the kernel floor is 360 */
-    assert_order(&w, 0, GUEST_ORDER_SHRINK, GUEST_REASON_FOR_OTHERS);
+    assert_order(&w, 0, GUEST_ORDER_SHRINK, GUEST_REASON_FOR_HOST);
 }
 
 static void only_auto_guests_are_moved(void **state)
