@@ -28,45 +28,45 @@ struct run {
     uint64_t inode;
     uint64_t resident_kib, swapped_kib;
     uint64_t part_resident_kib, part_swapped_kib; /* of mappings in it that match a region alone */
+    uint64_t part_found;                          /* and which */
 };
 
 struct search {
     const uint64_t *regions;
     size_t n;
-    bool found[SMAPS_REGIONS_MAX];
+    uint64_t found; /* a bit for each region */
     struct run run;
     uint64_t resident_kib, swapped_kib;             /* guest RAM */
     uint64_t all_resident_kib, all_swapped_kib;
 };
 
-static bool match(struct search *s, uint64_t bytes, bool mark)
+_Static_assert(SMAPS_REGIONS_MAX <= 64, "a bit for each region");
+
+/* Which regions have this size. */
+static uint64_t match(const struct search *s, uint64_t bytes)
 {
-    bool any = false;
+    uint64_t found = 0;
 
     for (size_t i = 0; i < s->n; i++)
-        if (s->regions[i] == bytes) {
-            any = true;
-            s->found[i] = s->found[i] || mark;
-        }
-    return any;
+        if (s->regions[i] == bytes)
+            found |= 1ULL << i;
+    return found;
 }
 
 static void end_run(struct search *s)
 {
-    if (match(s, s->run.bytes, /* mark= */ true)) {
-        s->resident_kib += s->run.resident_kib;
-        s->swapped_kib += s->run.swapped_kib;
-    } else {
-        s->resident_kib += s->run.part_resident_kib;
-        s->swapped_kib += s->run.part_swapped_kib;
-    }
+    uint64_t whole = match(s, s->run.bytes);
+
+    s->found |= whole ? whole : s->run.part_found;
+    s->resident_kib += whole ? s->run.resident_kib : s->run.part_resident_kib;
+    s->swapped_kib += whole ? s->run.swapped_kib : s->run.part_swapped_kib;
     s->run = (struct run){0};
 }
 
 static void end_mapping(struct search *s, const struct mapping *m)
 {
     struct run *run = &s->run;
-    bool part;
+    uint64_t part;
 
     s->all_resident_kib += m->resident_kib;
     s->all_swapped_kib += m->swapped_kib;
@@ -74,7 +74,7 @@ static void end_mapping(struct search *s, const struct mapping *m)
         end_run(s);
     if (m->kind[0] != 'r' || m->kind[1] != 'w')
         return;
-    part = run->bytes > 0 ? match(s, m->end - m->start, /* mark= */ true) : match(s, m->end - m->start, false);
+    part = match(s, m->end - m->start);
     run->bytes += m->end - m->start;
     run->end = m->end;
     run->inode = m->inode;
@@ -82,6 +82,7 @@ static void end_mapping(struct search *s, const struct mapping *m)
     run->resident_kib += m->resident_kib;
     run->swapped_kib += m->swapped_kib;
     if (part) {
+        run->part_found |= part;
         run->part_resident_kib += m->resident_kib;
         run->part_swapped_kib += m->swapped_kib;
     }
@@ -137,7 +138,7 @@ int smaps_parse(const char *buf, size_t len, const uint64_t *regions, size_t n, 
 {
     struct search s = {.regions = regions, .n = n < SMAPS_REGIONS_MAX ? n : SMAPS_REGIONS_MAX};
     struct mapping m = {0};
-    bool all_found = n > 0 && n <= SMAPS_REGIONS_MAX;
+    bool all_found;
 
     for (const char *line = buf, *next; line < buf + len; line = next) {
         const char *end = memchr(line, '\n', (size_t)(buf + len - line));
@@ -158,8 +159,7 @@ int smaps_parse(const char *buf, size_t len, const uint64_t *regions, size_t n, 
     if (m.end)
         end_mapping(&s, &m);
     end_run(&s);
-    for (size_t i = 0; i < s.n; i++)
-        all_found = all_found && s.found[i];
+    all_found = n > 0 && n <= SMAPS_REGIONS_MAX && s.found == (n == 64 ? UINT64_MAX : (1ULL << n) - 1);
     ret->all_found = all_found;
     ret->resident_bytes = (all_found ? s.resident_kib : s.all_resident_kib) * 1024;
     ret->swapped_bytes = (all_found ? s.swapped_kib : s.all_swapped_kib) * 1024;
