@@ -59,15 +59,17 @@ static void row(const struct term *term, struct wire_text *out, const char *labe
 static void row(const struct term *term, struct wire_text *out, const char *label, const char *value,
                 const char *format, ...)
 {
-    unsigned wide = term_columns(term, value);
+    unsigned wide = term_columns(term, value), labelled;
     char line[LINE_ROOM];
     va_list ap;
 
     va_start(ap, format);
     (void)vsnprintf(line, sizeof(line), format, ap);
     va_end(ap);
-    wire_text_format(out, "  %-*s", LABEL_COLUMNS, label);
-    term_pad(out, wide < VALUE_COLUMNS ? VALUE_COLUMNS - wide : 0);
+    wire_text_adds(out, "  ");
+    labelled = term_text(term, out, label, LABEL_COLUMNS);
+    wide += labelled;
+    term_pad(out, wide < LABEL_COLUMNS + VALUE_COLUMNS ? LABEL_COLUMNS + VALUE_COLUMNS - wide : 1);
     (void)term_text(term, out, value, 0);
     if (line[0])
         wire_text_adds(out, "  ");
@@ -164,6 +166,21 @@ static void print_memory(const struct term *term, struct wire_text *out, const s
     row(term, out, "overhead", size_text(g->overhead_bytes).s, "what its process costs beside its memory");
 }
 
+/* used = assigned - available, and what it would miss: docs/design.md 3.2. Numbers of one moment, so they add up. */
+static void used_text(const struct wire_guest *g, char *to, size_t size)
+{
+    uint64_t plain = known(g->assigned_bytes) > known(g->available_bytes)
+                         ? known(g->assigned_bytes) - known(g->available_bytes) : 0;
+
+    if (known(g->used_bytes) > plain)
+        (void)snprintf(to, size, "what it uses: %s assigned - %s available + %s of disk cache worth keeping or memory that "
+                       "it just had to read back", size_text(g->assigned_bytes).s, size_text(g->available_bytes).s,
+                       size_text(g->used_bytes - plain).s);
+    else
+        (void)snprintf(to, size, "what it uses: %s assigned - %s available", size_text(g->assigned_bytes).s,
+                       size_text(g->available_bytes).s);
+}
+
 static void demand_text(const struct wire_guest *g, char *to, size_t size)
 {
     if (strcmp(g->demand_source, "none") == 0 || !g->demand_source[0])
@@ -174,9 +191,7 @@ static void demand_text(const struct wire_guest *g, char *to, size_t size)
         (void)snprintf(to, size, "what its programs were promised (%s) and its kernel needs",
                        size_text(g->committed_bytes).s);
     else
-        (void)snprintf(to, size, "what it uses: assigned - %s available%s", size_text(g->available_bytes).s,
-                       strcmp(g->demand_source, "statistics") == 0 ? ", with the disk cache worth keeping (at most 15 %)"
-                                                                   : "");
+        used_text(g, to, size);
 }
 
 static void print_need(const struct term *term, struct wire_text *out, const struct wire_guest *g)
