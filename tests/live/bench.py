@@ -195,7 +195,7 @@ class Daemon:
         return self.guests().get(name, {})
 
     def assigned_mib(self, name):
-        return self.guest(name).get("assigned_bytes", 0) // MIB
+        return (self.guest(name).get("assigned_bytes") or 0) // MIB
 
     def has_flag(self, name, flag):
         return flag in self.guest(name).get("flags", [])
