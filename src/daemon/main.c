@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config_keys.h"
 #include "daemon.h"
 #include "log.h"
 #include "log_writer.h"
@@ -41,6 +42,10 @@ int main(int argc, char **argv)
     }
     if (options.action == OPTIONS_HELP) {
         options_print_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (options.action == OPTIONS_HELP_CONFIG) {
+        config_help_print(stdout);
         return EXIT_SUCCESS;
     }
     if (options.action == OPTIONS_VERSION) {

@@ -52,7 +52,7 @@ static int options_path(const char *option, const char *value, char *dst, struct
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *e)
 {
-    enum { CONFIG = 256, RUNTIME_DIR, STATE_DIR, DRY_RUN, LOG_LEVEL, HELP, VERSION };
+    enum { CONFIG = 256, RUNTIME_DIR, STATE_DIR, DRY_RUN, LOG_LEVEL, HELP, HELP_CONFIG, VERSION };
     static const struct option table[] = {
         {"config", required_argument, NULL, CONFIG},
         {"runtime-dir", required_argument, NULL, RUNTIME_DIR},
@@ -60,6 +60,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *e)
         {"dry-run", no_argument, NULL, DRY_RUN},
         {"log-level", required_argument, NULL, LOG_LEVEL},
         {"help", no_argument, NULL, HELP},
+        {"help-config", no_argument, NULL, HELP_CONFIG},
         {"version", no_argument, NULL, VERSION},
         {NULL, 0, NULL, 0},
     };
@@ -89,6 +90,10 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *e)
         case HELP:
         case 'h':
             o.action = OPTIONS_HELP;
+            *ret = o;
+            return 0;
+        case HELP_CONFIG:
+            o.action = OPTIONS_HELP_CONFIG;
             *ret = o;
             return 0;
         case VERSION:
@@ -128,6 +133,7 @@ void options_print_help(FILE *out)
                 "  --dry-run          decide and tell, but move nothing\n"
                 "  --log-level LEVEL  error, warning, info (default) or debug (every decision with its inputs)\n"
                 "  --help             this text\n"
+                "  --help-config      the keys of the configuration, with ranges and defaults\n"
                 "  --version          version\n"
                 "\n"
                 "Users other than root get the paths below XDG_CONFIG_HOME, XDG_RUNTIME_DIR and XDG_STATE_HOME.\n"

@@ -13,6 +13,7 @@
 enum options_action {
     OPTIONS_RUN,
     OPTIONS_HELP,
+    OPTIONS_HELP_CONFIG, /* the keys of the configuration */
     OPTIONS_VERSION,
 };
 

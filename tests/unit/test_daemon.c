@@ -76,12 +76,15 @@ static void wrong_options_are_one_sentence(void **state)
 static void help_and_version_need_no_environment(void **state)
 {
     const char *const help[] = {"--help", NULL}, *const version[] = {"--version", NULL};
+    const char *const keys[] = {"--help-config", NULL};
     struct options o;
     struct err e = {0};
 
     (void)state;
     assert_int_equal(parse(help, &o, &e), 0);
     assert_int_equal(o.action, OPTIONS_HELP);
+    assert_int_equal(parse(keys, &o, &e), 0);
+    assert_int_equal(o.action, OPTIONS_HELP_CONFIG);
     assert_int_equal(parse(version, &o, &e), 0);
     assert_int_equal(o.action, OPTIONS_VERSION);
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_manual.py SOURCE_ROOT BALLASTD BALLAST: options, commands and keys are in --help and in the man pages, and the
+man pages tell of no others."""
+import os
+import re
+import subprocess
+import sys
+
+root, ballastd, ballast = sys.argv[1:4]
+failures = []
+
+
+def check(what, ok):
+    if not ok:
+        failures.append(what)
+
+
+def read(*path):
+    with open(os.path.join(root, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def run(*command):
+    # no HOME, no XDG: help must not need them
+    done = subprocess.run(command, env={"PATH": os.environ["PATH"], "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")},
+                          capture_output=True, text=True, check=False)
+    check(f"{' '.join(command)}: exit code {done.returncode}, stderr '{done.stderr}'", done.returncode == 0 and not done.stderr)
+    return done.stdout
+
+
+def plain(page):
+    """A man page's text without its markup."""
+    text = re.sub(r"\\f[BIRP]", "", page).replace("\\-", "-").replace("\\(aq", "'").replace("\\&", "")
+    text = re.sub(r'(?m)^\.(B|I|BR|BI|IR|RB|RI|IP|TP|SH|TH|PP|br|nf|fi|RS|RE)\b ?', "", text)
+    return text.replace('"', "")
+
+
+def long_options(text):
+    return set(re.findall(r"--[a-z][a-z-]*", text))
+
+
+# the program's own tables, so that neither text can forget one
+daemon_options = {"--" + name for name in re.findall(r'\{"([a-z-]+)", (?:no|required)_argument', read("src/daemon/options.c"))}
+cli_options = set(re.findall(r'\{"(--[a-z-]+)", CLI_OPTION_', read("src/cli/cli.c")))
+commands = set(re.findall(r'(?m)^    \{"([a-z-]+)", cmd_', read("src/cli/cli.c")))
+keys = set(re.findall(r'\{CONFIG_SECTION_[A-Z]+, CONFIG_[A-Z_]+, "([a-z-]+)"', read("src/config/config_keys.c")))
+check("no options found in the sources", daemon_options and cli_options and commands)
+check(f"only {len(keys)} keys found in the table", len(keys) >= 21)
+
+daemon_page = plain(read("docs/man/ballastd.8"))
+cli_page = plain(read("docs/man/ballast.1"))
+config_page = plain(read("docs/man/ballast.yaml.5"))
+daemon_help = run(ballastd, "--help")
+cli_help = run(ballast, "--help")
+config_help = run(ballastd, "--help-config")
+
+for name, have in (("ballastd(8)", daemon_page), ("ballastd --help", daemon_help)):
+    check(f"{name} lacks {sorted(daemon_options - long_options(have))}", daemon_options <= long_options(have))
+    check(f"{name} knows {sorted(long_options(have) - daemon_options)}, which do not exist", long_options(have) <= daemon_options)
+for name, have in (("ballast(1)", cli_page), ("ballast --help", cli_help)):
+    check(f"{name} lacks {sorted(cli_options - long_options(have))}", cli_options <= long_options(have))
+    check(f"{name} knows {sorted(long_options(have) - cli_options)}, which do not exist", long_options(have) <= cli_options)
+    for command in commands:
+        check(f"{name} lacks the command '{command}'", re.search(rf"(?m)^ *{command}\b", have))
+for command in commands:
+    check(f"ballast help {command} says nothing", command in run(ballast, "help", command))
+for key in keys:
+    check(f"ballast.yaml(5) lacks the key '{key}'", re.search(rf"(?m)^{key}$", config_page))
+    check(f"ballastd --help-config lacks the key '{key}'", re.search(rf"(?m)^  {key}: ", config_help))
+version = run(ballastd, "--version").split()[-1]
+for page in ("ballast.1", "ballast.yaml.5", "ballastd.8"):
+    check(f"{page} is not of version {version}", f'"ballast {version}"' in read("docs/man", page))
+
+for failure in failures:
+    print(failure)
+sys.exit(bool(failures))
