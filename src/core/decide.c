@@ -67,7 +67,9 @@ static void decide_capacity(struct host *h, const struct decide_sums *sums)
     uint64_t promised = h->memory_kib * c->overcommit_permille / 1000;
     int64_t books = (int64_t)promised - reserve - (int64_t)sums->overhead_kib;
     h->available_kib = (int64_t)(h->seen.available_bytes / 1024) + (int64_t)(h->seen.arc_bytes / 1024) -
-                       (int64_t)sums->untouched_kib;
+                       (c->switches.no_books ? 0 : (int64_t)sums->untouched_kib);
+    if (c->switches.no_books) /* the measurement alone: a host looks emptier than it is */
+        books = INT64_MAX / 2;
     int64_t measured = (int64_t)sums->held_kib + h->available_kib - reserve;
     if (c->overcommit_permille > 1000) /* the operator's word: the ladder finds the rest */
         measured += (int64_t)(promised - h->memory_kib);
@@ -77,8 +79,6 @@ static void decide_capacity(struct host *h, const struct decide_sums *sums)
     }
     h->capacity_kib = (books < measured ? books : measured) - (int64_t)c->reservations_kib;
     h->grantable_kib = h->capacity_kib - (int64_t)sums->counted_kib;
-    if (c->switches.no_books)
-        h->grantable_kib = INT64_MAX / 2;
 
     h->pool_kib = POLICY_POOL_MIN_KIB;
     if (h->capacity_kib > 0 && (uint64_t)h->capacity_kib * POLICY_POOL_PERMILLE / 1000 > h->pool_kib)

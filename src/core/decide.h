@@ -27,12 +27,13 @@ enum host_state {
 
 /* Switches that only tests flip: each turns one safety rule off, so that a scenario can be seen to fail. */
 struct decide_switches {
-    bool no_books;        /* S1: grants ignore what the others hold */
+    bool no_books;        /* S1: only what the host shows as available counts, not what guests were promised */
     bool no_reset_count;  /* S1b */
     bool no_clamp;        /* S2: targets are not clamped to minimum..maximum */
     bool no_free_first;   /* S3 */
     bool no_stuck;        /* S4: a stuck guest is waited for */
     bool no_bound;        /* S5 */
+    bool no_position;     /* S6: ties are broken by where a guest lies in memory */
     bool no_lower;        /* S13 */
     bool no_harm;         /* harm is not undone */
     bool no_adopt_hold;   /* S10 */

@@ -245,7 +245,9 @@ static bool plan_after(const struct plan *p, uint32_t a, uint32_t b)
     uint64_t rank_a = plan_rank(p->guests[a], p->donors);
     uint64_t rank_b = plan_rank(p->guests[b], p->donors);
 
-    return rank_a != rank_b ? rank_a < rank_b : a > b;
+    if (rank_a != rank_b)
+        return rank_a < rank_b;
+    return p->h->config.switches.no_position ? p->guests[a] > p->guests[b] : a > b;
 }
 
 static void plan_sift(const struct plan *p, uint32_t *order, size_t root, size_t n)
