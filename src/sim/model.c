@@ -381,12 +381,8 @@ static void allocate(struct model *m, const struct load_want *want, uint64_t dt_
         m->stall_alloc += (uint32_t)(PERMILLE * least(reclaimed, in_time(m->config.speed.reclaim_kib_s, dt_usec)) /
                                      (in_time(m->config.speed.reclaim_kib_s, dt_usec) + 1));
     m->stall_alloc = m->stall_alloc > PERMILLE ? PERMILLE : m->stall_alloc;
-    if (got == wanted && !reclaimed) {
-        m->hungry_usec = 0;
-        return;
-    }
     if (got * PROGRESS_SHARE >= wanted) {
-        m->hungry_usec = less(m->hungry_usec, dt_usec); /* a trickle is no relief yet */
+        m->hungry_usec = less(m->hungry_usec, dt_usec); /* a trickle is no relief */
         return;
     }
     m->hungry_usec += dt_usec;

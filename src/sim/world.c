@@ -87,7 +87,8 @@ static void ordered(void *user, const struct engine_guest *g)
     if (v->order_kib < guest_minimum_kib(&g->core))
         breach(w, WORLD_S2, "guest '%s' ordered to %" PRIu64 " MiB, its minimum is %" PRIu64, g->vm->name,
                v->order_kib / WORLD_MIB, guest_minimum_kib(&g->core) / WORLD_MIB);
-    if (v->order_kib > most)
+    /* on its way down from above (boot memory may exceed maximum) each step is one towards it */
+    if (v->order_kib > most && v->order != GUEST_ORDER_SHRINK)
         breach(w, WORLD_S2, "guest '%s' ordered to %" PRIu64 " MiB, its maximum is %" PRIu64, g->vm->name,
                v->order_kib / WORLD_MIB, most / WORLD_MIB);
 }
@@ -112,6 +113,8 @@ static uint64_t counts_kib(const struct world_guest *g)
         return 0;
     if (!v->model.driver_up && v->resets_told == v->model.resets)
         kib = v->model.config.boot_kib;
+    if (v->model.config.kind == MODEL_LYING_NONSENSE)
+        return v->model.touched_kib; /* its register proves nothing, what the host sees does */
     if (kib < v->model.touched_kib && v->model.touched_kib <= model_assigned_kib(&v->model))
         kib = v->model.touched_kib;
     return g->growing && kib < commanded_kib(g) ? commanded_kib(g) : kib;
@@ -165,7 +168,8 @@ static void commanded(void *user, struct hv_sim_vm *vm, uint64_t target_kib, uin
     g->growing = direction > 0;
     if (more)
         g->entitled_kib = target_kib;
-    if (direction > 0 && more)
+    /* a forged register makes a cut look like a grant: there the books, not the truth, are what the engine can go by */
+    if (direction > 0 && more && vm->model.config.kind != MODEL_LYING_NONSENSE)
         check_grant(w, g);
     if (direction < 0 && w->config.strict_lower)
         check_take(w, g, target_kib);
@@ -272,6 +276,8 @@ static void check_step(struct world *w)
             g->entitled_kib = 0;
             continue;
         }
+        if (g->sim->model.config.kind == MODEL_LYING_NONSENSE)
+            g->entitled_kib = g->sim->model.touched_kib;
         if (least && least < g->entitled_kib) /* a take: the guest is entitled to what it has not given yet */
             g->entitled_kib = has < g->entitled_kib ? (has > least ? has : least) : g->entitled_kib;
         entitled += g->entitled_kib;
