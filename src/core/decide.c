@@ -9,6 +9,7 @@
 /* Sums over guests that every later step uses. */
 struct decide_sums {
     uint64_t assigned_kib, held_kib, counted_kib, exposure_kib, overhead_kib;
+    uint64_t settled_kib;   /* held, but of guests that boot only what they had before or touch (S1b) */
     uint64_t untouched_kib; /* sum(held - resident): promised, but the host still shows it as available */
 };
 
@@ -17,7 +18,19 @@ void host_init(struct host *h, const struct host_config *config)
     *h = (struct host){.config = *config, .state = HOST_HIGH};
 }
 
-static void decide_sum(struct guest *const *guests, size_t n, struct decide_sums *ret)
+/* A guest that boots, or whose driver has just reported, still inflates to its old target: what it gives back by itself
+ * within moments is not taken from others (S1b). */
+static uint64_t decide_settled_kib(const struct guest *g, uint64_t resident_kib, uint64_t now_usec)
+{
+    uint64_t held = g->verdict.held_kib;
+    uint64_t before = g->reset_assigned_kib > resident_kib ? g->reset_assigned_kib : resident_kib;
+    uint64_t since = g->reset_usec ? g->reset_usec : g->booted_usec;
+    bool settles = since && now_usec < since + POLICY_BOOT_PATIENCE_USEC;
+
+    return settles && before < held ? before : held;
+}
+
+static void decide_sum(struct guest *const *guests, size_t n, uint64_t now_usec, struct decide_sums *ret)
 {
     *ret = (struct decide_sums){0};
     for (size_t i = 0; i < n; i++) {
@@ -25,6 +38,7 @@ static void decide_sum(struct guest *const *guests, size_t n, struct decide_sums
         uint64_t resident = guests[i]->host.time_usec ? guests[i]->host.resident_bytes / 1024 : 0;
         ret->assigned_kib += guest_assigned_kib(guests[i]);
         ret->held_kib += v->held_kib;
+        ret->settled_kib += decide_settled_kib(guests[i], resident, now_usec);
         ret->counted_kib += v->counted_kib;
         ret->exposure_kib += v->exposure_kib;
         ret->untouched_kib += v->held_kib > resident ? v->held_kib - resident : 0;
@@ -88,6 +102,13 @@ static void decide_capacity(struct host *h, const struct decide_sums *sums)
     int64_t available = (int64_t)(h->seen.available_bytes / 1024);
     h->free_kib = unheld < available || !h->seen.time_usec ? unheld : available;
     h->state = decide_state(h);
+
+    /* Beyond capacity in hard and low the host is who waits: slow taking, which is for memory that nobody waits for, would
+     * leave it short for minutes. */
+    int64_t settles = (int64_t)(sums->held_kib - sums->settled_kib);
+    bool short_of_it = h->seen.time_usec && (h->available_kib + settles) * 2 < reserve;
+    int64_t over = (int64_t)sums->held_kib - h->capacity_kib - (short_of_it ? 0 : settles);
+    h->deficit_kib = h->state >= HOST_HARD && over > 0 ? (uint64_t)over : 0;
 }
 
 /* Who waits: the highest priority of a guest stalled for 2 s while not even growth headroom fits everyone. */
@@ -132,7 +153,7 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
         decide_harm(h, guests[i], now_usec);
         judge_books(guests[i], &h->config.switches, now_usec);
     }
-    decide_sum(guests, n, &sums);
+    decide_sum(guests, n, now_usec, &sums);
     decide_capacity(h, &sums);
     h->waits_priority = decide_waits(h, guests, n, now_usec);
 

@@ -186,7 +186,7 @@ static void judge_cap(struct levels *l, uint64_t most_kib)
 /* S1b: others give for a guest that was reset only what the host sees it touch, until it is overdue or the host short. */
 static uint64_t judge_booting_kib(const struct guest *g, const struct host *h, uint64_t now_usec)
 {
-    uint64_t held = judge_max(guest_assigned_kib(g), judge_touched_kib(g));
+    uint64_t held = judge_max(judge_min(guest_assigned_kib(g), g->reset_assigned_kib), judge_touched_kib(g));
     bool overdue = now_usec >= g->reset_usec + POLICY_BOOT_PATIENCE_USEC;
     bool shortage = h->seen.time_usec && h->available_kib * 2 < (int64_t)h->config.reserve_kib;
 

@@ -147,22 +147,13 @@ static uint64_t plan_coming_kib(const struct plan *p, const struct guest *g)
     return assigned - g->motion.target_kib;
 }
 
-/* What guests hold beyond capacity while the reserve itself is being eaten (hard, low): then the host is who waits, and
- * slow taking, which is for memory that nobody waits for, would leave it short for minutes. */
-static uint64_t plan_deficit_kib(const struct host *h)
-{
-    int64_t over = (int64_t)h->held_kib - h->capacity_kib;
-
-    return h->state >= HOST_HARD && over > 0 ? (uint64_t)over : 0;
-}
-
 /* Another waits: at once, without dead zone, but no more donors than it takes. */
 static void plan_take_for_others(struct plan *p, struct guest *g)
 {
     uint64_t excess = plan_excess_kib(g);
 
     plan_set(p, g, GUEST_ORDER_SHRINK, g->verdict.given_kib,
-             plan_deficit_kib(p->h) ? GUEST_REASON_FOR_HOST : GUEST_REASON_FOR_OTHERS);
+             p->h->deficit_kib ? GUEST_REASON_FOR_HOST : GUEST_REASON_FOR_OTHERS);
     p->short_kib -= excess < p->short_kib ? excess : p->short_kib;
     p->urgent_kib -= excess < p->urgent_kib ? excess : p->urgent_kib;
 }
@@ -363,7 +354,7 @@ size_t plan_orders(struct host *h, struct guest *const *guests, size_t n, enum d
         p.hungry_kib += plan_hungry(g) ? gap : 0;
         order[growing++] = (uint32_t)i;
     }
-    p.wanted_kib += plan_deficit_kib(h);
+    p.wanted_kib += h->deficit_kib;
     /* Free first, give second: what is taken now is granted when it has arrived. */
     plan_free(&p, order + growing);
     plan_sort(&p, order, growing);
