@@ -153,6 +153,7 @@ struct guest {
     struct recent used_seen;        /* KiB, for rise */
     struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
     struct peak proof, rise;        /* decaying maxima */
+    struct peak rise_new;           /* rise while it settles: soon forgotten */
     struct peak warm;               /* file cache that refaults proved to be in use; KiB */
     struct band band;
     struct harm harm;

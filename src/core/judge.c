@@ -126,7 +126,8 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
     if (g->config.self_managing == GUEST_CHOICE_YES)
         limit = guest_startup_kib(g);
     v->proof_kib = peak_value(&g->proof, now_usec, POLICY_HALF_LIFE_USEC);
-    v->rise_kib = peak_value(&g->rise, now_usec, POLICY_HALF_LIFE_USEC);
+    v->rise_kib = judge_max(peak_value(&g->rise, now_usec, POLICY_HALF_LIFE_USEC),
+                            peak_value(&g->rise_new, now_usec, POLICY_RISE_NEW_HALF_LIFE_USEC));
     v->mark_kib = harm_mark_kib(&g->harm, now_usec);
     v->limit_kib = limit;
     if (limit)

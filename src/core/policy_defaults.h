@@ -33,6 +33,7 @@
 #define POLICY_RISE_USEC (3 * USEC_PER_SEC)
 #define POLICY_RISE_SLOW_USEC (4 * USEC_PER_SEC)          /* for sources slower than 1 s */
 #define POLICY_RISE_SETTLE_USEC (60 * USEC_PER_SEC)       /* booting and reconnecting guests rise for other reasons */
+#define POLICY_RISE_NEW_HALF_LIFE_USEC (10 * USEC_PER_SEC) /* meanwhile a rise counts, but is soon forgotten */
 #define POLICY_HALF_LIFE_USEC (45 * USEC_PER_MIN)         /* rise, proof */
 #define POLICY_WARM_KIB_S KIB_PER_MIB                     /* refaults beyond this rate prove files in use; as for harm */
 
