@@ -84,6 +84,12 @@ static void engine_on_host_view(void *user, struct hv_vm *vm, const struct obs_h
         engine_want_event(engine);
 }
 
+static bool engine_view_fell(const struct guest *g, const struct obs_guest_view *seen, uint64_t bytes)
+{
+    return g->view.time_usec && g->view.available_bytes != OBS_UNSET && seen->available_bytes != OBS_UNSET &&
+           g->view.available_bytes >= bytes && seen->available_bytes <= g->view.available_bytes - bytes;
+}
+
 /* A view that should not wait for the tick: the first one, or one with clearly less left, or with next to nothing. */
 static bool engine_view_is_urgent(const struct guest *g, const struct obs_guest_view *seen)
 {
@@ -93,7 +99,7 @@ static bool engine_view_is_urgent(const struct guest *g, const struct obs_guest_
         return true;
     if (seen->time_usec == g->view.time_usec && seen->available_bytes == g->view.available_bytes)
         return false; /* the same sample again */
-    return seen->available_bytes + ENGINE_FALL_BYTES <= g->view.available_bytes ||
+    return engine_view_fell(g, seen, ENGINE_FALL_BYTES) ||
            seen->available_bytes / 1024 < demand_stall_line_kib(guest_assigned_kib(g));
 }
 
@@ -106,6 +112,10 @@ static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_
         return;
     uint64_t now = engine_clock(engine, seen->heard_usec);
     bool urgent = engine_view_is_urgent(&slot->g.core, seen);
+    if (engine_view_fell(&slot->g.core, seen, ENGINE_FELL_BYTES)) {
+        slot->fell_usec = now;
+        engine_want_poll(engine);
+    }
     guest_see_view(&slot->g.core, seen, now);
     if (urgent)
         engine_want_event(engine);

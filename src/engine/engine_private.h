@@ -23,6 +23,12 @@
 #define ENGINE_HOST_VIEW_USEC 250000ULL
 #define ENGINE_HOST_VIEW_TAKING_USEC 100000ULL
 
+/* Balloon statistics of a guest whose available memory falls or is little are fetched this often: they come once a second, at a time
+ * of their own, and fetching costs a command. Found a whole second later, 10 MiB/s are 10 MiB less to live on. */
+#define ENGINE_VIEW_USEC 200000ULL
+#define ENGINE_FELL_BYTES (4ULL << 20) /* between two samples: more than an idle guest's ups and downs */
+#define ENGINE_FELL_USEC 3000000ULL
+
 /* Decisions between ticks are this far apart at least: a flood of messages costs the same as a hundred of them. */
 #define ENGINE_EVENT_GAP_USEC 10000ULL
 
@@ -48,6 +54,8 @@ struct engine_slot {
     enum guest_order told;        /* dry run: the order told last */
     enum guest_order direction;   /* of the last order sent: counts turns */
     uint64_t moved_usec;          /* last change of assigned */
+    uint64_t fell_usec;           /* last sample with clearly less available than the one before */
+    uint64_t view_asked_usec;     /* last time the guest's own numbers were asked for */
     uint64_t host_asked_usec;     /* last time resident memory was asked for */
 };
 
@@ -102,6 +110,9 @@ void engine_tell_trouble(struct engine *engine, struct engine_slot *slot, const 
 /* A copy of the list for walking while callbacks may change it; end it with engine_round_end(). Rounds do not nest. */
 size_t engine_round_begin(struct engine *engine);
 void engine_round_end(struct engine *engine);
+
+/* Its statistics can't wait for the next beat. */
+bool engine_is_pressed(const struct engine_slot *slot);
 
 /* Asks drivers for what is due (engine_sample.c). */
 void engine_sample_all(struct engine *engine);

@@ -11,6 +11,8 @@ static void engine_ask(struct engine *engine, struct engine_slot *slot, uint32_t
     slot->asked = true;
     if (what & HV_SAMPLE_HOST)
         slot->host_asked_usec = engine->now_usec;
+    if (what & HV_SAMPLE_VIEW)
+        slot->view_asked_usec = engine->now_usec;
     if (hv_sample(slot->g.vm, what, &e) < 0)
         engine_tell_trouble(engine, slot, &e);
 }
@@ -68,6 +70,15 @@ static bool engine_host_view_due(const struct engine *engine, const struct engin
     return slot->g.core.verdict.wants_host_view && age >= ENGINE_HOST_VIEW_USEC;
 }
 
+bool engine_is_pressed(const struct engine_slot *slot)
+{
+    const struct guest *g = &slot->g.core;
+    bool fell = slot->fell_usec && slot->engine->now_usec - slot->fell_usec < ENGINE_FELL_USEC;
+
+    return g->config.mode == GUEST_MODE_AUTO && !slot->g.paused && g->view.source == OBS_SOURCE_STATISTICS &&
+           (g->verdict.memory_status != GUEST_MEMORY_OK || fell);
+}
+
 void engine_poll(struct engine *engine)
 {
     size_t n = engine_round_begin(engine);
@@ -82,7 +93,10 @@ void engine_poll(struct engine *engine)
             what |= HV_SAMPLE_LEVERS;
         if (engine_host_view_due(engine, slot))
             what |= HV_SAMPLE_HOST;
-        more = more || what || slot->g.core.verdict.wants_host_view || engine_host_view_lags(slot);
+        bool pressed = engine_is_pressed(slot);
+        if (pressed && engine->now_usec - slot->view_asked_usec >= ENGINE_VIEW_USEC)
+            what |= HV_SAMPLE_VIEW;
+        more = more || what || pressed || slot->g.core.verdict.wants_host_view || engine_host_view_lags(slot);
         if (what)
             engine_ask(engine, slot, what);
     }

@@ -458,6 +458,24 @@ static void polls_while_in_flight(void **state)
     assert_int_equal(engine_find(engine, "b")->moved_kib, 56 * MIB);
 }
 
+static void pressed_guest_is_asked_more_often(void **state)
+{
+    (void)state;
+    start_two();
+    (void)engine_run(engine, START + SEC);
+    see_view(&vm_a, 95, START + SEC); /* 5 MiB less: not urgent, but worth a closer look for 3 s */
+    (void)engine_run(engine, START + SEC + 100 * MSEC);
+    expect("ask a LVH;ask b LVH;tick a b;");
+    for (unsigned int i = 1; i <= 8; i++)
+        (void)engine_run(engine, START + SEC + i * 50 * MSEC);
+    expect("ask a V;ask a V;");
+    (void)engine_run(engine, START + 4 * SEC);
+    journal[0] = '\0';
+    for (unsigned int i = 3; i <= 18; i++)
+        (void)engine_run(engine, START + 4 * SEC + i * 50 * MSEC);
+    expect("tick a b;");
+}
+
 static void urgent_view_does_not_wait(void **state)
 {
     uint64_t now = START + 500 * MSEC;
@@ -689,6 +707,7 @@ int main(void)
         ENGINE_TEST(sleep_is_no_burst),
         ENGINE_TEST(donors_first_then_grants),
         ENGINE_TEST(polls_while_in_flight),
+        ENGINE_TEST(pressed_guest_is_asked_more_often),
         ENGINE_TEST(urgent_view_does_not_wait),
         ENGINE_TEST(refused_order_is_told),
         ENGINE_TEST(late_failure_is_told_and_cleared),
