@@ -205,7 +205,7 @@ static void judge_silent_levels(const struct guest *g, const struct host *h, str
     }
     uint64_t floor = demand_kernel_floor_kib(guest_boot_kib(g) + g->levers.online_bytes / 1024);
     uint64_t lower = judge_max(judge_max(guest_minimum_kib(g), floor), judge_touched_kib(g));
-    levels_fix(judge_max(judge_min(lower, assigned), 1), l);
+    levels_fix(judge_max(judge_min(lower, assigned), guest_minimum_kib(g)), l); /* S2, with less than its minimum, too */
     l->floor_kib = judge_max(l->lower_kib, judge_min(assigned, judge_max(g->verdict.demand_kib, lower)));
     l->head_kib = l->floor_kib;
     l->top_kib = judge_max(l->floor_kib, assigned);
