@@ -48,9 +48,9 @@ uint64_t demand_used_kib(uint64_t assigned_then_kib, uint64_t available_kib, uin
     return kib_add(kib_sub(assigned_then_kib, available_kib), kib_add(missed_kib, kept_kib));
 }
 
-uint64_t demand_committed_kib(uint64_t committed_kib, uint64_t t_kib)
+uint64_t demand_committed_kib(uint64_t committed_kib, uint64_t assigned_kib)
 {
-    return kib_add(committed_kib, demand_kernel_floor_kib(t_kib));
+    return kib_add(committed_kib, demand_kernel_floor_kib(assigned_kib));
 }
 
 uint64_t demand_stalled_kib(uint64_t assigned_now_kib)

@@ -36,8 +36,8 @@ uint64_t demand_kept_kib(uint64_t cache_kib, uint64_t shmem_kib, uint64_t assign
 /* used = max(0, assigned at the time of the sample - MemAvailable) + missed + kept. */
 uint64_t demand_used_kib(uint64_t assigned_then_kib, uint64_t available_kib, uint64_t missed_kib, uint64_t kept_kib);
 
-/* demand(committed) = Committed_AS + kernel_floor(t). */
-uint64_t demand_committed_kib(uint64_t committed_kib, uint64_t t_kib);
+/* demand(committed) = Committed_AS + kernel_floor(assigned). */
+uint64_t demand_committed_kib(uint64_t committed_kib, uint64_t assigned_kib);
 
 /* What a stalled guest's demand is at least: assigned now + max(5 %, 32 MiB). */
 uint64_t demand_stalled_kib(uint64_t assigned_now_kib);

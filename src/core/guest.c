@@ -298,8 +298,7 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
     g->used_largest_kib = demand_used_kib(largest, available, missed, kept);
     g->demand_seen_kib = guest_min(g->used_least_kib + guest_see_warm(g, &before, now_usec), POLICY_KIB_MAX);
     if (g->config.demand == DEMAND_COMMITTED && seen->committed_bytes != OBS_UNSET)
-        g->demand_seen_kib = demand_committed_kib(guest_kib(seen->committed_bytes),
-                                                  guest_boot_kib(g) + guest_kib(g->levers.online_bytes));
+        g->demand_seen_kib = demand_committed_kib(guest_kib(seen->committed_bytes), least);
     guest_see_stall(g, &before, available, now_usec);
     guest_see_rise(g, now_usec);
     harm_see_view(&g->harm, seen, now_usec);
