@@ -96,7 +96,7 @@ static void print_title(const struct term *term, struct wire_text *out, const st
     wire_text_adds(out, "\n  ");
     if (g->pid != WIRE_UNKNOWN)
         wire_text_format(out, "pid %" PRIu64 ", running for %s, ", g->pid, age_text(g->running_ms).s);
-    wire_text_format(out, "watched for %s by driver ", age_text(g->known_ms).s);
+    wire_text_format(out, "known for %s, driver ", age_text(g->known_ms).s);
     (void)term_text(term, out, g->driver[0] ? g->driver : "unknown", 0);
     wire_text_adds(out, "\n  identity ");
     (void)term_text(term, out, g->identity[0] ? g->identity : "unknown", 0);
@@ -105,7 +105,7 @@ static void print_title(const struct term *term, struct wire_text *out, const st
 
 static void print_flags(const struct term *term, struct wire_text *out, const struct wire_guest *g)
 {
-    char line[LINE_ROOM];
+    char line[LINE_ROOM], trouble[LINE_ROOM - 16];
 
     for (size_t i = 0; i < g->flag_count; i++) {
         term_style(term, out, TERM_WORRY);
@@ -117,7 +117,8 @@ static void print_flags(const struct term *term, struct wire_text *out, const st
     }
     if (!g->trouble[0])
         return;
-    (void)snprintf(line, sizeof(line), "! trouble: %s", g->trouble);
+    view_trouble_text(g, trouble, sizeof(trouble));
+    (void)snprintf(line, sizeof(line), "! trouble: %s", trouble);
     wire_text_adds(out, "  ");
     term_wrap(term, out, line, 2, 4);
 }
@@ -222,12 +223,22 @@ static void print_levels(const struct term *term, struct wire_text *out, const s
 {
     if (g->lower_bytes == WIRE_UNKNOWN)
         return;
+    if (!g->balanced) {
+        head(term, out, "Levels");
+        row(term, out, "all", size_text(g->lower_bytes).s, "its size is held: it is %s", strcmp(g->mode, "auto") == 0
+            ? "not balanced now, see above" : "not balanced (mode)");
+        return;
+    }
     head(term, out, "Levels (memory is given level by level; what is short is shared by priority)");
-    row(term, out, "lower", size_text(g->lower_bytes).s, "nothing is ever taken below: its own numbers support %s, its "
-        "minimum is %s", size_text(g->safe_bytes).s, size_text(g->minimum_bytes).s);
-    row(term, out, "floor", size_text(g->floor_bytes).s, "what it needs now");
-    row(term, out, "head", size_text(g->head_bytes).s, "and room to grow: it has risen by %s within 3 s",
-        size_text(g->rise_bytes).s);
+    row(term, out, "lower", size_text(g->lower_bytes).s, "nothing is ever taken below: by its own numbers it can live "
+        "with %s, its minimum is %s", size_text(g->safe_bytes).s, size_text(g->minimum_bytes).s);
+    row(term, out, "floor", size_text(g->floor_bytes).s, "%s", g->floor_bytes == g->lower_bytes
+        ? "its need, not below lower" : "its need");
+    if (known(g->rise_bytes) > 0)
+        row(term, out, "head", size_text(g->head_bytes).s, "and room to grow: it has risen by %s within 3 s",
+            size_text(g->rise_bytes).s);
+    else
+        row(term, out, "head", size_text(g->head_bytes).s, "and room to grow: it was not seen to rise");
     if (g->mark_bytes != WIRE_UNKNOWN)
         row(term, out, "top", size_text(g->top_bytes).s, "and its buffer, at least %s for another %s: taking that did harm",
             size_text(g->mark_bytes).s, age_text(g->mark_left_ms).s);

@@ -20,6 +20,22 @@ const char view_status_legend[] =
     "it has, or more.";
 _Static_assert(GUEST_WARNING_PRESSURE_PERMILLE == 1000, "the legend says `all it has`");
 
+void view_trouble_text(const struct wire_guest *g, char *to, size_t size)
+{
+    char start[WIRE_NAME_SIZE + 16];
+    int length = snprintf(start, sizeof(start), "guest '%s'", g->name);
+    const char *rest = g->trouble + length;
+
+    if (strncmp(g->trouble, start, (size_t)length) != 0)
+        rest = NULL;
+    if (rest && rest[0] == ' ')
+        (void)snprintf(to, size, "it%s", rest);
+    else if (rest && rest[0] == ':' && rest[1] == ' ')
+        (void)snprintf(to, size, "%s", rest + 2);
+    else
+        (void)snprintf(to, size, "%s", g->trouble);
+}
+
 static struct units_text size_or_dash(uint64_t bytes)
 {
     struct units_text dash = {"-"};
@@ -81,13 +97,19 @@ static void print_state(const struct term *term, struct wire_text *out, const st
 static void print_host(const struct term *term, struct wire_text *out, const struct wire_status *s)
 {
     const struct wire_host *h = &s->host;
+    char free_text[64];
 
     print_state(term, out, s);
     paragraph(term, out, 2, "memory %s, reserve %s, overhead %s, guests may hold %s (pool %s)",
               size_or_dash(h->memory_bytes).s, size_or_dash(h->reserve_bytes).s, size_or_dash(h->overhead_bytes).s,
               signed_or_dash(h->capacity_bytes).s, size_or_dash(h->pool_bytes).s);
-    paragraph(term, out, 2, "assigned %s, held %s, demand %s, free %s, exposure %s", size_or_dash(h->assigned_bytes).s,
-              size_or_dash(h->held_bytes).s, size_or_dash(h->demand_bytes).s, signed_or_dash(h->free_bytes).s,
+    if (h->free_bytes != WIRE_UNKNOWN_SIGNED && h->free_bytes < 0)
+        (void)snprintf(free_text, sizeof(free_text), "%s more than there is",
+                       units_show_size((uint64_t)-h->free_bytes).s);
+    else
+        (void)snprintf(free_text, sizeof(free_text), "free %s", signed_or_dash(h->free_bytes).s);
+    paragraph(term, out, 2, "assigned %s, held %s, demand %s, %s, exposure %s", size_or_dash(h->assigned_bytes).s,
+              size_or_dash(h->held_bytes).s, size_or_dash(h->demand_bytes).s, free_text,
               size_or_dash(h->exposure_bytes).s);
     if (s->daemon.dry_run)
         paragraph(term, out, 2, "dry run: ballastd decides and tells, and moves nothing");
@@ -123,11 +145,14 @@ static void print_reason(const struct term *term, struct wire_text *out, const c
 
 static void print_reasons(const struct term *term, struct wire_text *out, const struct wire_guest *g)
 {
+    char line[LINE_ROOM];
+
     for (size_t i = 0; i < g->flag_count; i++)
         print_reason(term, out, g->name, g->flags[i].name, g->flags[i].reason);
     if (!g->trouble[0])
         return;
-    print_reason(term, out, g->name, "trouble", g->trouble);
+    view_trouble_text(g, line, sizeof(line));
+    print_reason(term, out, g->name, "trouble", line);
 }
 
 /* Watched guests: what ballast would do with them. */

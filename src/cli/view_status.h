@@ -11,3 +11,6 @@ void view_status_print(const struct term *term, struct wire_text *out, const str
 
 /* What the Memory Status words mean; used under the table and by `show`. */
 extern const char view_status_legend[];
+
+/* Its driver's last complaint, a sentence of the log that stands alone, told of a guest that is named already. */
+void view_trouble_text(const struct wire_guest *g, char *to, size_t size);

@@ -287,6 +287,8 @@ static void print_line(const struct layout *l, struct wire_text *out, const stru
             term_pad(out, l->gap);
         print_cell(l, out, c, &cell, widths[c], c == last);
     }
+    while (out->length > 0 && out->data[out->length - 1] == ' ')
+        out->data[--out->length] = '\0'; /* a guest without flags */
     wire_text_adds(out, "\n");
 }
 

@@ -38,10 +38,10 @@ static uint32_t judge_flags(const struct guest *g, const struct decide_switches 
 
     if (g->paused)
         flags |= GUEST_FLAG_PAUSED;
-    else if (g->view.time_usec)
+    else if (g->view.time_usec && !g->reset_usec)
         flags |= now_usec > heard + judge_stale_usec(g) ? GUEST_FLAG_SILENT : 0;
-    else if (now_usec > g->appeared_usec + POLICY_BOOT_PATIENCE_USEC)
-        flags |= GUEST_FLAG_SILENT;
+    else if (now_usec > (g->reset_usec ? g->reset_usec : g->appeared_usec) + POLICY_BOOT_PATIENCE_USEC)
+        flags |= GUEST_FLAG_SILENT; /* one that boots can't report: that is no silence yet */
     if (g->reset_usec || !g->view.time_usec)
         flags |= flags & GUEST_FLAG_SILENT ? 0 : GUEST_FLAG_BOOTING;
     if (motion_is_stuck(&g->motion) && !switches->no_stuck)

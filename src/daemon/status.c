@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "judge.h"
 #include "policy_defaults.h"
 #include "status_reasons.h"
 
@@ -75,6 +76,7 @@ static void fill_who(const struct status *s, const struct engine_guest *g, struc
     ret->buffer_percent = core->config.buffer;
     ret->priority = core->config.priority;
     ret->band = core->config.band;
+    ret->balanced = judge_is_managed(core);
     ret->orders = g->orders;
     ret->turns = g->turns;
     ret->moved_bytes = bytes_of_kib(g->moved_kib);
@@ -107,7 +109,7 @@ static void fill_hidden(const struct guest *core, struct wire_guest *ret)
     if (!l->time_usec || !core->view.time_usec || core->view.total_bytes == OBS_UNSET)
         return;
     if (guest_in_flight(core) || core->reset_usec) {
-        wire_text_copy(ret->hidden_reason, sizeof(ret->hidden_reason), "not known while the guest's size changes");
+        wire_text_copy(ret->hidden_reason, sizeof(ret->hidden_reason), "not known while its size changes or it boots");
         return;
     }
     whole = bytes_of_kib(guest_assigned_kib(core)) + (l->deflate_on_oom ? ret->balloon_bytes : 0);

@@ -147,7 +147,9 @@ size_t status_host_warnings(const struct wire_host *h, struct wire_warning *ret,
     if (h->total_bytes == WIRE_UNKNOWN)
         warn(ret, cap, &n, "the host's memory can't be read: nothing is granted and nothing taken");
     if (h->share_step == SHARE_OVER)
-        warn(ret, cap, &n, "over-promised by %s: move or stop a guest, or add memory", units_show_size(h->over_bytes).s);
+        warn(ret, cap, &n, "over-promised by %s: %smove or stop a guest, or add memory", units_show_size(h->over_bytes).s,
+             h->saving_bytes != WIRE_UNKNOWN_SIGNED && h->saving_bytes > 0
+                 ? "balance the guests that are only watched (mode: auto), " : "");
     if (h->capacity_bytes != WIRE_UNKNOWN_SIGNED && h->capacity_bytes < 0)
         warn(ret, cap, &n, "%s of the reserve are eaten into by something else than guests: look at what the host runs",
              lack(h->capacity_bytes).s);

@@ -85,6 +85,7 @@ struct wire_guest {
     uint64_t known_ms;             /* since ballast watches this boot of it */
     char state[12];                /* running, paused, booting */
     char mode[8];                  /* auto, watch, fixed, off */
+    bool balanced;                 /* it is moved: auto, heard of, and nothing against it */
     char memory_status[8];         /* ok, low, warning */
     uint64_t startup_bytes;
     uint64_t minimum_bytes;

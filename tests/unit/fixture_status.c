@@ -95,6 +95,7 @@ static struct wire_guest *guest_new(struct wire_status *s, const char *name, con
     g->bound_bytes = g->proof_bytes = assigned * 3 / 2;
     g->rise_bytes = 12 * MIB;
     g->advice_bytes = g->target_bytes;
+    g->balanced = strcmp(mode, "auto") == 0;
     g->orders = 12;
     g->turns = 3;
     g->moved_bytes = 640 * MIB;
@@ -134,6 +135,8 @@ struct wire_status *fixture_status(void)
     g->held_bytes = 222 * MIB;
     wire_guest_flag(g, "breach", "it says it has 120 MiB, but the host sees it hold 222 MiB: it is counted as what it "
                                  "holds and gets nothing");
+    g->balanced = false;
+    TEXT(g->trouble, "guest 'liar' is silent: QEMU has not answered 'query-balloon' for 2000 ms");
     wire_guest_flag(g, "stuck", "told to go to 128 MiB, it stays at 120 MiB");
     g = &s->guests[s->guest_count++];
     wire_guest_clear(g); /* just found: nothing is known */

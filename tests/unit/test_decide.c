@@ -204,7 +204,12 @@ static void resetting_guest_counts_but_takes_nothing(void **state)
     assert_int_equal(w.guest[0].verdict.given_kib, 896 * MK);
     assert_int_equal(w.guest[1].verdict.given_kib, 984 * MK);
     assert_true(w.host.grantable_kib < 0); /* nobody gets more */
-    w.now += 16 * SEC;                     /* overdue: now its boot memory is made free */
+    w.now += 6 * SEC;
+    see(&w, 1, 1536, 984, 820);
+    (void)run(&w, DECIDE_TICK);
+    assert_true(w.guest[0].verdict.flags & GUEST_FLAG_BOOTING); /* it can't report yet: that is no silence */
+    assert_false(w.guest[0].verdict.flags & GUEST_FLAG_SILENT);
+    w.now += 10 * SEC;                     /* overdue: now its boot memory is made free */
     see(&w, 1, 1536, 984, 300);
     (void)run(&w, DECIDE_TICK);
     assert_int_equal(w.guest[0].verdict.given_kib, 1536 * MK);
