@@ -77,7 +77,9 @@ struct hv_ops {
     void (*close)(struct hv *hv);
 
     /* Starts sampling `what` (enum hv_sample); answers come through the listener. Asking again while an answer is due
-     * is free. Returns 0 or -errno (guest gone). */
+     * is free. QEMU gathers statistics once a second; asking for HV_SAMPLE_VIEW more often makes it ask the guest at
+     * once, and brings a new view with each call but the first, some 20 times a second at most.
+     * Returns 0 or -errno (guest gone). */
     int (*sample)(struct hv *hv, struct hv_vm *vm, uint32_t what, struct err *e);
 
     /* Absolute target for the guest's assigned memory; the driver splits it over its levers: deflate first, hot-add

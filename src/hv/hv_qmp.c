@@ -184,8 +184,11 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     }
     g = find_guest(driver, name);
     g->seen = true;
-    if (g->client && !qmp_client_is_ready(g->client) && g->inode != st.st_ino)
-        qmp_client_hurry(g->client); /* a new socket: no need to wait for the next try */
+    if (g->inode != st.st_ino) {
+        g->left_over = false;
+        if (g->client && !qmp_client_is_ready(g->client))
+            qmp_client_hurry(g->client); /* a new socket: no need to wait for the next try */
+    }
     g->inode = st.st_ino;
     start_guest(g);
 }

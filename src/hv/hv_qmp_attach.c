@@ -126,6 +126,7 @@ void qmp_guest_vanish(struct qmp_guest *g, const char *reason)
     }
     g->job = NULL;
     g->job_busy = false;
+    g->left_over = g->known;
     if (g->known)
         l->vanished(l->user, &g->vm, reason, qmp_guest_now(g));
     g->known = false;
@@ -387,7 +388,7 @@ static void say_lost(struct qmp_guest *g, enum qmp_loss why, const struct err *e
                               "(-qmp unix:%s,server=on,wait=off)", g->path, name, g->path);
         break;
     case QMP_LOSS_REFUSED:
-        if (g->losses >= REFUSALS_TILL_SAID && !g->known)
+        if (g->losses >= REFUSALS_TILL_SAID && !g->known && !g->left_over)
             qmp_guest_trouble(g, QMP_CAUSE_NOBODY, ECONNREFUSED, "nobody listens on the socket '%s' of guest '%s': it is taken "
                               "up when its QEMU runs; a left-over socket may be deleted", g->path, name);
         break;

@@ -79,6 +79,7 @@ struct qmp_guest {
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     bool listed;     /* explicit in the configuration: kept without a socket */
     bool refused;    /* its path is none of ours: no client */
+    bool left_over;  /* a guest was behind this very socket and has ended: nobody listens, and that is no news */
     bool seen;       /* still in its directory; scratch of a scan */
     ino_t inode;     /* of the socket seen last: another one is another QEMU's */
     struct qmp_client *client;
@@ -124,6 +125,8 @@ struct qmp_guest {
     bool view_due;
     uint64_t view_asked_usec; /* when the answer under way was asked for */
     uint64_t view_same_usec;  /* last time that showed the old last_update */
+    uint64_t kicked_usec;     /* statistics out of turn were asked for */
+    bool interval_off;        /* the second half of that could not be sent yet */
     struct qmp_statistics statistics;
     bool host_due;            /* smaps or disk reads to come */
     bool disks_due;
@@ -141,7 +144,6 @@ struct qmp_guest {
     struct lever_order order;    /* as sent last */
     uint64_t plug_moved_usec;    /* last movement of plugged memory, or the order */
     uint64_t plug_blocked_usec;  /* until then nothing is plugged: it stayed offline; 0: may be */
-    uint64_t kicked_usec;        /* fresh statistics asked for */
     struct sd_event_source *poll;
 };
 

@@ -13,8 +13,9 @@
 /* QEMU's events of both devices come once a second at most: the levers are looked at by ourselves while they move. */
 #define POLL_USEC 50000ULL
 
-/* For how long: after this the engine's own look once a second is enough; the guest is stuck or slow. */
-#define POLL_FOR_USEC 5000000ULL
+/* For how long: after this the engine's own look once a second is enough; the guest is stuck or slow. And long enough to see
+ * that plugged memory stays offline. */
+#define POLL_FOR_USEC (ONLINE_PATIENCE_USEC + 500000ULL)
 
 /* virtio-mem had its moment when it has not moved for this long: an unplug of 128 MiB takes 2-20 ms, up to 0.8 s with
  * init_on_alloc=1, but then it moves in between. */
@@ -23,8 +24,8 @@
 /* The balloon's target is refined in steps of at least this, so that a slow unplug is not a command every 50 ms. */
 #define REFINE_BYTES (1ULL << 20)
 
-/* Fresh statistics are asked for while plugged memory is not all online yet: they show when it is. */
-#define KICK_USEC 250000ULL
+/* The balloon moves whole pages of the guest, 64 KiB on some machines. */
+#define PAGE_BYTES (64ULL << 10)
 
 /* Memory that stayed offline is not plugged again for this long, or until the guest resets. */
 #define PLUG_BLOCKED_USEC 600000000ULL
@@ -129,31 +130,14 @@ static int send_plugs(struct qmp_guest *g, uint64_t total_bytes, struct qmp_move
 
 static bool has_arrived(const struct qmp_guest *g, const struct lever_state *s)
 {
-    return (!s->has_balloon || s->balloon_actual_bytes == g->order.balloon_bytes) &&
-           s->plugged_bytes == g->order.plug_bytes && s->online_bytes == s->plugged_bytes;
+    uint64_t actual = s->balloon_actual_bytes, wanted = g->order.balloon_bytes;
+
+    return (actual > wanted ? actual - wanted : wanted - actual) < PAGE_BYTES && s->plugged_bytes == g->order.plug_bytes && s->online_bytes == s->plugged_bytes;
 }
 
-static void kick_statistics(struct qmp_guest *g, uint64_t now)
+/* Plugged memory that the guest does not use is no memory given: it is taken back, and how to cure it is said. */
+static void say_offline(struct qmp_guest *g, uint64_t now)
 {
-    char arguments[QMP_PATH_SIZE + 96];
-    struct err e = {0};
-
-    if (!g->balloon_path[0] || now - g->kicked_usec < KICK_USEC)
-        return;
-    g->kicked_usec = now;
-    /* Setting the interval anew makes QEMU ask the guest at once; the same value alone would not. A failure shows on the
-     * command itself, and costs only the wait for the next second. */
-    for (int value = 0; value <= 1; value++) {
-        (void)snprintf(arguments, sizeof(arguments),
-                       "{\"path\":\"%s\",\"property\":\"guest-stats-polling-interval\",\"value\":%d}", g->balloon_path, value);
-        (void)qmp_client_call(g->client, "qom-set", arguments, on_refined, g, &e);
-    }
-}
-
-/* Plugged memory that the guest does not use is no memory given: take it back and say how to cure it. */
-static void give_up_offline(struct qmp_guest *g, uint64_t now)
-{
-    struct err e = {0};
     uint64_t missing = g->online.plugged_bytes - g->online.online_bytes;
 
     g->plug_blocked_usec = now + PLUG_BLOCKED_USEC;
@@ -161,8 +145,7 @@ static void give_up_offline(struct qmp_guest *g, uint64_t now)
                       "guest '%s' leaves %" PRIu64 " MiB of plugged memory offline: unplugged again; boot it with "
                       "memhp_default_state=online memory_hotplug.online_policy=auto-movable, or run ballast-agent in it",
                       g->vm.name, missing >> 20);
-    g->online.plugged_usec = 0;
-    (void)send_plugs(g, g->online.online_bytes, NULL, &e); /* a failure shows as plugged memory that stays */
+    g->online.plugged_usec = 0; /* said */
 }
 
 static int on_poll(struct sd_event_source *s, uint64_t usec, void *user)
@@ -175,11 +158,9 @@ static int on_poll(struct sd_event_source *s, uint64_t usec, void *user)
     (void)usec;
     if (!g->attached || !g->moving)
         return 0;
-    if (onlining)
-        kick_statistics(g, now);
     /* A failure ends nothing: the deadline of the move does. */
     (void)qmp_guest_sample(g, HV_SAMPLE_LEVERS | (onlining ? HV_SAMPLE_VIEW : 0U), &e);
-    if (now - g->ordered_usec > POLL_FOR_USEC + POLL_USEC) {
+    if (now - g->ordered_usec > POLL_FOR_USEC) {
         g->moving = false;
         return 0;
     }
@@ -204,8 +185,10 @@ void qmp_guest_move_on(struct qmp_guest *g)
     uint64_t last_moved = g->plug_moved_usec > g->ordered_usec ? g->plug_moved_usec : g->ordered_usec;
     struct err e = {0};
 
-    if (online_is_missing(&g->online, s.block_bytes, now))
-        give_up_offline(g, now);
+    if (online_is_missing(&g->online, s.block_bytes, ONLINE_PATIENCE_USEC, now)) {
+        say_offline(g, now);
+        (void)send_plugs(g, s.online_bytes, NULL, &e); /* a failure shows as plugged memory that stays */
+    }
     if (!g->target_bytes)
         return;
     balloon_bytes = lever_refine(&s, g->target_bytes, g->order.plug_bytes, now - last_moved >= PLUG_PATIENCE_USEC);
@@ -241,6 +224,9 @@ int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn 
     if (g->plug_blocked_usec > now && s.pluggable_bytes > s.plugged_bytes)
         s.pluggable_bytes = s.plugged_bytes;
     lever_split(&s, target_bytes, &order);
+    /* The engine withdraws an order that shows no movement before our own patience ends. */
+    if (order.plug_bytes < s.plugged_bytes && online_is_missing(&g->online, s.block_bytes, ONLINE_PROOF_USEC, now))
+        say_offline(g, now);
     *call = (struct qmp_move_call){.guest = g, .done = done, .user = user};
     /* Always sent, also unchanged: after deflate-on-oom took memory back, QEMU takes the same target as a new one. */
     r = s.has_balloon ? send_balloon(g, order.balloon_bytes, call, e) : 0;

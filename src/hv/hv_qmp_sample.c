@@ -14,6 +14,11 @@
 /* QEMU's statistics have whole seconds: half of one in is the middle of what the stamp can mean. */
 #define STAMP_HALF_USEC 500000ULL
 
+/* QEMU asks the guest for statistics once a second. Whoever wants a view sooner than this after the last one makes it ask at
+ * once (measured: new numbers within 20 ms, every 50 ms for as long as tried); the answer is read at the next look. */
+#define KICK_AFTER_USEC 900000ULL
+#define KICK_SPACING_USEC 45000ULL /* and not more often than this */
+
 /* ---- levers ---- */
 
 static uint64_t boot_bytes(const struct qmp_guest *g)
@@ -270,6 +275,35 @@ static void on_statistics(void *user, struct json_object *value, const struct er
     g->view_same_usec = g->view_asked_usec;
 }
 
+static void on_kicked(void *user, struct json_object *value, const struct err *e)
+{
+    (void)value;
+    if (e)
+        qmp_guest_command_failed(user, e);
+}
+
+/* Setting the interval anew makes QEMU ask at once; the same value alone would not. */
+static int kick(struct qmp_guest *g, struct err *e)
+{
+    char arguments[QMP_PATH_SIZE + 96];
+    uint64_t now = qmp_guest_now(g);
+
+    if (!g->interval_off && (now - g->view_asked_usec >= KICK_AFTER_USEC || now - g->kicked_usec < KICK_SPACING_USEC))
+        return 0;
+    g->kicked_usec = now;
+    for (int value = g->interval_off ? 1 : 0; value <= 1; value++) {
+        int r;
+
+        (void)snprintf(arguments, sizeof(arguments),
+                       "{\"path\":\"%s\",\"property\":\"guest-stats-polling-interval\",\"value\":%d}", g->balloon_path, value);
+        r = qmp_client_call(g->client, "qom-set", arguments, on_kicked, g, e);
+        if (r < 0)
+            return r;
+        g->interval_off = value == 0; /* until the second has gone out, too */
+    }
+    return 0;
+}
+
 static int ask_view(struct qmp_guest *g, struct err *e)
 {
     char arguments[QMP_PATH_SIZE + 64];
@@ -279,6 +313,8 @@ static int ask_view(struct qmp_guest *g, struct err *e)
         return 0;
     (void)snprintf(arguments, sizeof(arguments), "{\"path\":\"%s\",\"property\":\"guest-stats\"}", g->balloon_path);
     r = qmp_client_call(g->client, "qom-get", arguments, on_statistics, g, e);
+    if (r == 0)
+        r = kick(g, e);
     if (r < 0)
         return r;
     g->view_due = true;

@@ -18,6 +18,11 @@ static uint64_t round_down(uint64_t bytes, uint64_t block_bytes)
     return block_bytes ? bytes / block_bytes * block_bytes : 0;
 }
 
+static uint64_t round_up(uint64_t bytes, uint64_t block_bytes)
+{
+    return block_bytes ? round_down(bytes + block_bytes - 1, block_bytes) : 0;
+}
+
 static void split_grow(const struct lever_state *s, uint64_t target_bytes, struct lever_order *ret)
 {
     /* target >= assigned >= online */
@@ -26,8 +31,8 @@ static void split_grow(const struct lever_state *s, uint64_t target_bytes, struc
     ret->balloon_bytes = s->has_balloon ? min_u64(boot_part, s->boot_bytes) : s->boot_bytes;
     if (boot_part > s->boot_bytes)
         ret->plug_bytes = round_down(min_u64(target_bytes - s->boot_bytes, s->pluggable_bytes), s->block_bytes);
-    else
-        ret->plug_bytes = s->plugged_bytes; /* also ends an unplug under way */
+    else /* also ends an unplug under way; what stayed offline is no part of the target, and goes */
+        ret->plug_bytes = min_u64(round_up(s->online_bytes, s->block_bytes), s->plugged_bytes);
 }
 
 static void split_shrink(const struct lever_state *s, uint64_t target_bytes, struct lever_order *ret)

@@ -30,7 +30,8 @@ struct lever_order {
 };
 
 /* First step. The end state is target_bytes, less up to one block where virtio-mem must be used (rounded down: never
- * more than ordered), and within what the levers can do. Asked for exactly what the guest has, it freezes all as it is. */
+ * more than ordered), and within what the levers can do. Asked for exactly what the guest has, it freezes all as it is, but for
+ * plugged memory that is offline: that is unplugged. */
 void lever_split(const struct lever_state *s, uint64_t target_bytes, struct lever_order *ret);
 
 /* Further steps, at each look at the levers. plug_bytes: as lever_split() said. patience_over: virtio-mem had its moment.

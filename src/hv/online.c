@@ -62,10 +62,10 @@ void online_see_reset(struct online *o)
      * reports before its driver has plugged anything. */
 }
 
-bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t now_usec)
+bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t patience_usec, uint64_t now_usec)
 {
     uint64_t tolerance = o->plugged_bytes / 8 > block_bytes ? o->plugged_bytes / 8 : block_bytes;
 
-    return o->plugged_usec && now_usec - o->plugged_usec >= ONLINE_PATIENCE_USEC && o->total_usec > o->plugged_usec &&
+    return o->plugged_usec && now_usec - o->plugged_usec >= patience_usec && o->total_usec > o->plugged_usec &&
            o->online_bytes < o->plugged_bytes && o->plugged_bytes - o->online_bytes >= tolerance;
 }

@@ -14,6 +14,8 @@
  * safe side for the books, as it may be in use. */
 
 #define ONLINE_PATIENCE_USEC 5000000ULL /* plugged memory not seen online after this long stays offline */
+#define ONLINE_PROOF_USEC 1000000ULL    /* asked to unplug it again after this long: that it stayed offline is the reason.
+                                           A guest that onlines by itself takes 30-100 ms */
 
 struct online {
     uint64_t base_bytes;      /* MemTotal without hot-added memory, balloon added back where it is missing; 0: not known */
@@ -37,8 +39,8 @@ void online_see_total(struct online *o, uint64_t total_bytes, uint64_t hidden_ba
 /* The guest reset: hot-added memory is gone until its driver plugs it again. */
 void online_see_reset(struct online *o);
 
-/* Plugged for ONLINE_PATIENCE_USEC, statistics heard since, and still more than a block or an eighth missing. */
-bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t now_usec);
+/* Plugged for patience_usec, statistics heard since, and still a block and an eighth of it missing. */
+bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t patience_usec, uint64_t now_usec);
 
 /* The most that firmware and kernel hide of a guest's boot memory. Measured: 30-60 MiB of 256 MiB; 1/64 is memmap; a crash
  * kernel takes up to 1/8. */
