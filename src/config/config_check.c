@@ -163,6 +163,9 @@ static void resolve_host(const struct check *c, uint64_t real_kib, struct host_c
                     "key 'host.reserve': %s leaves nothing for guests: less than the managed memory (%s) is allowed",
                     units_show_size_exact(reserve_kib << 10).s, units_show_kib(managed_kib).s);
     }
+    if ((v->set & (1U << CONFIG_HOST_SPREAD)) && v->number[CONFIG_HOST_SPREAD])
+        config_list_add(c->warnings, c->s, v->place[CONFIG_HOST_SPREAD], ENOTSUP,
+                        "key 'host.spread' is not active in this version: memory that nobody asks for stays free");
     *ret = (struct host_config){
         .memory_kib = memory_kib,
         .reserve_kib = reserve_kib,

@@ -92,7 +92,8 @@ const struct config_key config_keys[] = {
      "Promised memory to real memory. Above 1 guests together may hold more than there is, and the host will swap: only "
      "with your word."},
     {CONFIG_SECTION_HOST, CONFIG_HOST_SPREAD, "spread", CONFIG_CHOICE, 0, 0, 0, 0, choices_boolean, 0, NULL, false,
-     "Whether memory that nobody asks for is given to guests as disk cache instead of staying free."},
+     "Whether memory that nobody asks for is given to guests as disk cache instead of staying free. This version reads it, "
+     "and a warning says that it does nothing yet."},
 
     {CONFIG_SECTION_DISCOVER, CONFIG_DISCOVER_QMP_DIRECTORY, "qmp-directory", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0,
      NULL, 0, "the directory 'guests' in the runtime directory", false,

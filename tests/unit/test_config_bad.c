@@ -213,6 +213,7 @@ static void warnings_stop_nothing(void **state)
         {"discover: [{libvirt: \"qemu:///system\"}]",
          "t.yaml:1:13: key 'discover.libvirt': this build has no libvirt driver, so none of its guests are found here"},
         {"discover: [{xen: true}]", "key 'discover.xen': this build has no xen driver"},
+        {"host: {spread: yes}", "t.yaml:1:16: key 'host.spread' is not active in this version"},
         {"host: {memory: 32 GiB}", "key 'host.memory': 32 GiB is more than this host has (16 GiB): that is managed instead"},
     };
 
