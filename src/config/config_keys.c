@@ -16,11 +16,8 @@
 
 #define OWNER_MAX 63 /* a name like any other */
 
-/* The hold of ballast on the host itself. Smaller ones divide by (nearly) zero or leave nothing to give. */
-#define HOST_MEMORY_MIN (64 * MIB)
-#define HOST_RESERVE_MIN MIB
-#define HOST_RESERVE_SHARE_MIN 100  /* 1 % */
-#define HOST_RESERVE_SHARE_MAX 9000 /* 90 % */
+#define HOST_MEMORY_MIN (64 * MIB)  /* no guest boots in less */
+#define HOST_RESERVE_SHARE_MAX 9000 /* 90 %: with more there is nothing to balance */
 #define HOST_OVERCOMMIT_MIN 1000    /* below 1 is what `reserve` is for */
 #define HOST_OVERCOMMIT_MAX 10000   /* ten promised for one there is: beyond help */
 
@@ -83,10 +80,11 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_HOST, CONFIG_HOST_MEMORY, "memory", CONFIG_SIZE, HOST_MEMORY_MIN, CONFIG_SIZE_MAX, 0, 0, NULL,
      0, "all the host has", false,
      "Manage only this much of the host's memory. More than the host has counts as all it has."},
-    {CONFIG_SECTION_HOST, CONFIG_HOST_RESERVE, "reserve", CONFIG_SIZE_OR_SHARE, HOST_RESERVE_MIN, CONFIG_SIZE_MAX,
-     HOST_RESERVE_SHARE_MIN, HOST_RESERVE_SHARE_MAX, NULL, 0,
+    {CONFIG_SECTION_HOST, CONFIG_HOST_RESERVE, "reserve", CONFIG_SIZE_OR_SHARE, 0, CONFIG_SIZE_MAX, 0,
+     HOST_RESERVE_SHARE_MAX, NULL, 0,
      "5 %, and at least 1 GiB unless 'memory' is less than the host has; never more than half", false,
-     "Memory that guests never get: for the host itself. A share is of the managed memory."},
+     "Memory that guests never get: for the host itself. A share is of the managed memory. With 0 MiB nothing warns of a "
+     "shortage before it is there: for a pretended host only."},
     {CONFIG_SECTION_HOST, CONFIG_HOST_OVERCOMMIT, "overcommit", CONFIG_FACTOR, HOST_OVERCOMMIT_MIN,
      HOST_OVERCOMMIT_MAX, 0, 0, NULL, 1000, NULL, false,
      "Promised memory to real memory. Above 1 guests together may hold more than there is, and the host will swap: only "

@@ -175,6 +175,8 @@ static void the_reserve_has_a_default(void **state)
         {"host: {reserve: 10 %, memory: 1 GiB}", 16ULL << 30, GIB_KIB, GIB_KIB / 10},
         {"host: {reserve: 3 GiB}", 16ULL << 30, 0, 3 * GIB_KIB},
         {"host: {reserve: 2 MB}", 16ULL << 30, 0, 1953},                         /* whole KiB, rounded down */
+        {"host: {reserve: 0 MiB, memory: 1 GiB}", 16ULL << 30, GIB_KIB, 0},
+        {"host: {reserve: 0 %}", 16ULL << 30, 0, 0},
         {"host: {reserve: 3 GiB}", 0, 0, 3 * GIB_KIB},                           /* host not known */
         {"host: {memory: 64 TiB}", 64ULL << 40, 64 * 1024 * GIB_KIB, 64 * 1024 * GIB_KIB / 20},
     };

@@ -23,7 +23,7 @@ static const struct bad_case bad_cases[] = {
     /* sizes */
     {"host: {reserve: 4}",
      "t.yaml:1:17: key 'host.reserve': '4' has no unit: write a size with KiB, MiB, GiB, TiB, kB, MB, GB or TB, such as "
-     "'4 GiB' (allowed is 1 MiB to 64 TiB, or 1 % to 90 %)", 1},
+     "'4 GiB' (allowed is 0 MiB to 64 TiB, or 0 % to 90 %)", 1},
     {"host:\n  memory: -5\n",
      "t.yaml:2:11: key 'host.memory': '-5' is negative, which a size can't be: write a number and a unit, such as "
      "'4 GiB' (allowed is 64 MiB to 64 TiB)", 1},
@@ -34,8 +34,7 @@ static const struct bad_case bad_cases[] = {
     {"host: {memory: }", "nothing is written here", 1},
     {"host: {memory: [4 GiB]}", "key 'host.memory' has a list, but takes one value: 64 MiB to 64 TiB", 1},
     {"host: {memory: {a: b}}", "has a group of keys, but takes one value", 1},
-    {"host: {reserve: 95 %}", "'95 %' is too large: allowed is 1 MiB to 64 TiB, or 1 % to 90 %", 1},
-    {"host: {reserve: 0.5 %}", "'0.5 %' is too small", 1},
+    {"host: {reserve: 95 %}", "'95 %' is too large: allowed is 0 MiB to 64 TiB, or 0 % to 90 %", 1},
     {"guests: {a: {minimum: 0 MiB}}", "key 'guests.a.minimum': '0 MiB' is too small: allowed is 1 MiB to 64 TiB", 1},
     {"guests: {a: {minimum: 4 G}}", "write 'GiB' (powers of 1024) or 'GB' (powers of 1000)", 1},
     {"guests: {a: {minimum: 18446744073709551615 TiB}}", "more digits", 1},
