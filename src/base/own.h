@@ -13,7 +13,7 @@
  * OWN_DEFINE(vm) makes AUTO(vm) available for a type with `struct vm *vm_free(struct vm *)` (returns NULL). */
 
 #define OWN_DEFINE(type)                                                                                               \
-    static inline void own_##type##_release(struct type **p)                                                           \
+    static inline __attribute__((unused)) void own_##type##_release(struct type **p)                                                           \
     {                                                                                                                  \
         (void)type##_free(*p);                                                                                         \
     }                                                                                                                  \

@@ -117,7 +117,7 @@ struct world *setup_mix(uint64_t overcommit_permille, uint64_t seed)
         struct model_config model = {.boot_kib = k->maximum_kib, .overhead_kib = SETUP_OVERHEAD_KIB, .load = k->load};
         char name[32];
         config.startup_kib = k->maximum_kib * 3 / 8;
-        /* file servers have an agent: nothing else tells of files squeezed out (see "known flaws" in docs/design.md) */
+        /* file servers have an agent: nothing else tells of files that were squeezed out */
         model.agent = k->load.kind == LOAD_FILES || (i % 5 < 3 && i != 2);
         model.swap_kib = i % 3 == 0 ? 512 * MIB : 0;
         model.balloon_target_kib = config.startup_kib;
