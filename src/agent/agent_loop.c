@@ -205,7 +205,7 @@ static void agent_look(struct agent *a)
     struct push_look look = {.now_usec = now_monotonic(), .psi_some_usec = AGENT_UNSET};
     enum agent_why why = AGENT_WHY_HEARTBEAT;
 
-    if (!proc_files_look(&a->files, &look.total_kib, &look.available_kib))
+    if (!proc_files_look(&a->files, look.now_usec, push_fresh_usec(&a->push), &look.total_kib, &look.available_kib))
         return;
     if (push_wants_psi(&a->push))
         look.psi_some_usec = proc_files_pressure_usec(&a->files);

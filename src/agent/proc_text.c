@@ -90,7 +90,8 @@ void proc_text_meminfo(const char *text, size_t len, struct agent_message *m)
             }
 }
 
-bool proc_text_available(const char *text, size_t len, uint64_t *ret_total_kib, uint64_t *ret_available_kib)
+bool proc_text_available(const char *text, size_t len, uint64_t *ret_total_kib, uint64_t *ret_free_kib,
+                         uint64_t *ret_available_kib)
 {
     static const char *const names[] = {"MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached"};
     uint64_t value[5] = {AGENT_UNSET, AGENT_UNSET, AGENT_UNSET, 0, 0};
@@ -105,6 +106,7 @@ bool proc_text_available(const char *text, size_t len, uint64_t *ret_total_kib, 
     if (value[0] == AGENT_UNSET || value[1] == AGENT_UNSET || value[0] > AGENT_KIB_MAX)
         return false;
     *ret_total_kib = value[0];
+    *ret_free_kib = value[1];
     *ret_available_kib = value[2] != AGENT_UNSET ? value[2] : value[1] + value[3] + value[4];
     return true;
 }
@@ -163,6 +165,13 @@ void proc_text_pressure(const char *text, size_t len, struct agent_message *m)
     }
 }
 
+static bool zone_field(const char *line, size_t len, const char *mark, uint64_t *ret)
+{
+    size_t n = strlen(mark);
+
+    return len > n && memcmp(line, mark, n) == 0 && number_read(line + n, len - n, ret) && *ret <= AGENT_KIB_MAX;
+}
+
 /* "Node 0, zone   Normal" -> "Normal". */
 static bool zone_name(const char *line, size_t len, const char **ret, size_t *ret_len)
 {
@@ -181,7 +190,6 @@ static bool zone_name(const char *line, size_t len, const char **ret, size_t *re
 
 void proc_text_zones(const char *text, size_t len, struct proc_zones *z)
 {
-    static const char mark[] = "  pages free ";
     const char *line = NULL;
     const char *name = NULL;
     size_t n = 0;
@@ -193,9 +201,10 @@ void proc_text_zones(const char *text, size_t len, struct proc_zones *z)
             z->kernel = !(name_len == 7 && memcmp(name, "Movable", 7) == 0) &&
                         !(name_len == 6 && memcmp(name, "Device", 6) == 0);
             z->known |= z->kernel;
-        } else if (z->kernel && n > sizeof(mark) - 1 && memcmp(line, mark, sizeof(mark) - 1) == 0 &&
-                   number_read(line + sizeof(mark) - 1, n - (sizeof(mark) - 1), &pages)) {
-            z->free_pages += pages <= AGENT_KIB_MAX ? pages : 0;
+        } else if (z->kernel && zone_field(line, n, "  pages free ", &pages)) {
+            z->free_pages += pages;
+        } else if (zone_field(line, n, "        high ", &pages)) {
+            z->high_pages += pages;
         }
     }
 }

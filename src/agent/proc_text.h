@@ -15,7 +15,8 @@ void proc_text_meminfo(const char *text, size_t len, struct agent_message *m);
 
 /* /proc/meminfo, for a quick look between samples: what is available, MemFree + Buffers + Cached where the kernel has
  * no MemAvailable. False: not a meminfo. */
-bool proc_text_available(const char *text, size_t len, uint64_t *ret_total_kib, uint64_t *ret_available_kib);
+bool proc_text_available(const char *text, size_t len, uint64_t *ret_total_kib, uint64_t *ret_free_kib,
+                         uint64_t *ret_available_kib);
 
 /* /proc/vmstat: balloon, swapped_in, swapped_out, refaulted, oom_kills. page_kib: KiB a page. */
 void proc_text_vmstat(const char *text, size_t len, uint64_t page_kib, struct agent_message *m);
@@ -28,6 +29,7 @@ struct proc_zones {
     bool kernel; /* inside a zone that the kernel allocates from: all but Movable and Device */
     bool known;  /* one of those was seen */
     uint64_t free_pages;
+    uint64_t high_pages; /* of all zones: with more than this free, the kernel reclaims nothing */
 };
 void proc_text_zones(const char *text, size_t len, struct proc_zones *z);
 

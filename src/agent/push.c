@@ -115,6 +115,11 @@ static bool push_is_near(const struct push *p)
     return p->available_kib < p->watermark_now_kib + margin;
 }
 
+uint64_t push_fresh_usec(const struct push *p)
+{
+    return push_is_near(p) ? PUSH_FRESH_NEAR_USEC : PUSH_FRESH_FAR_USEC;
+}
+
 uint64_t push_next_usec(const struct push *p)
 {
     uint64_t wait = PUSH_LOOK_FAR_USEC;

@@ -74,5 +74,10 @@ bool push_due(struct push *p, const struct push_look *look, enum agent_why *ret_
 /* The sample went out at the time of the last look. */
 void push_sent(struct push *p);
 
+/* How old a reading of /proc/meminfo may be for the next look where a cheaper sign says that nothing has changed. */
+#define PUSH_FRESH_FAR_USEC 1000000ULL
+#define PUSH_FRESH_NEAR_USEC 100000ULL
+uint64_t push_fresh_usec(const struct push *p);
+
 /* When to look next. */
 uint64_t push_next_usec(const struct push *p);

@@ -249,14 +249,17 @@ class Guest:
     deaf           True: its balloon driver answers statistics but hears no target: a guest that is stuck
     swap_mib       swap on a compressed RAM disk in the guest
     monitor        False: no monitor for ballast
+    agent          True: a port for ballast-agent, guests_dir/NAME.agent, and the agent runs in the guest
     """
 
     def __init__(self, name, run_dir, guests_dir, guest_dir, accelerator, boot_mib=256, plug_mib=0, plugged_mib=0, online=True,
-                 balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0, monitor=True, kernel_options="", extra=()):
+                 balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0, monitor=True, agent=False,
+                 kernel_options="", extra=()):
         self.name, self.boot_mib, self.plug_mib, self.balloon = name, boot_mib, plug_mib, balloon
         self.swap_mib = swap_mib
         self.directory = os.path.join(run_dir, name)
         os.makedirs(self.directory)
+        self.agent_path = os.path.join(guests_dir, name + ".agent")
         self.monitor_path = os.path.join(guests_dir, name + ".qmp")
         self.monitor = self.shell = self.load = None
 
@@ -285,6 +288,9 @@ class Guest:
         for port in ("shell", "load"):
             argv += ["-chardev", f"socket,id={port},path={d}/{port},server=on,wait=off",
                      "-device", f"virtserialport,bus=ports.0,chardev={port},name=test.{port}"]
+        if agent:
+            argv += ["-chardev", f"socket,id=agent,path={self.agent_path},server=on,wait=off",
+                     "-device", "virtserialport,bus=ports.0,chardev=agent,name=org.ballast.agent.0"]
         if balloon:
             argv += ["-device", "virtio-balloon-pci,id=balloon0"
                      f",deflate-on-oom={'on' if deflate_on_oom else 'off'},free-page-reporting={'on' if free_page_reporting else 'off'}"]

@@ -56,6 +56,7 @@ static void reads_meminfo(void **state)
 {
     struct agent_message m = message();
     uint64_t total = 0;
+    uint64_t idle = 0;
     uint64_t available = 0;
 
     (void)state;
@@ -72,10 +73,10 @@ static void reads_meminfo(void **state)
     assert_int_equal(m.value[AGENT_KEY_COMMIT_LIMIT], 472264);
     assert_int_equal(m.value[AGENT_KEY_SWAP_TOTAL], 0);
     assert_int_equal(m.value[AGENT_KEY_SWAP_FREE], 0);
-    assert_true(proc_text_available(text, n, &total, &available));
+    assert_true(proc_text_available(text, n, &total, &idle, &available));
     assert_int_equal(total, 944528);
     assert_int_equal(available, 280300);
-    assert_true(proc_text_available(text, 150, &total, &available)); /* its beginning is enough */
+    assert_true(proc_text_available(text, 150, &total, &idle, &available)); /* its beginning is enough */
     assert_int_equal(available, 280300);
 }
 
@@ -83,6 +84,7 @@ static void reads_meminfo_of_old_kernels(void **state)
 {
     struct agent_message m = message();
     uint64_t total = 0;
+    uint64_t idle = 0;
     uint64_t available = 0;
 
     (void)state;
@@ -90,7 +92,8 @@ static void reads_meminfo_of_old_kernels(void **state)
     proc_text_meminfo(text, n, &m);
     assert_int_equal(m.value[AGENT_KEY_MEM_AVAILABLE], AGENT_UNSET);
     assert_int_equal(m.value[AGENT_KEY_MEM_TOTAL], 944528);
-    assert_true(proc_text_available(text, n, &total, &available));
+    assert_true(proc_text_available(text, n, &total, &idle, &available));
+    assert_int_equal(idle, 284964);
     assert_int_equal(available, 284964 + 4072);
 }
 
@@ -167,6 +170,7 @@ static void counts_zones_of_the_kernel(void **state)
     proc_text_zones(text, n, &z);
     assert_true(z.known);
     assert_int_equal(z.free_pages, 3808 + 40884); /* DMA, DMA32, Normal; not the 26533 of Movable */
+    assert_int_equal(z.high_pages, 13 + 201 + 758);
     /* In pieces of whole lines it is the same. */
     struct proc_zones pieces = {0};
     for (char *at = text; *at;) {
@@ -218,7 +222,7 @@ static void survives_every_cut(void **state)
             proc_text_vmstat(text, len, 4, &m);
             proc_text_pressure(text, len, &m);
             proc_text_zones(text, len, &z);
-            (void)proc_text_available(text, len, &a, &b);
+            (void)proc_text_available(text, len, &a, &b, &b);
             (void)proc_text_virtio_mem(text, len, 0, &a, &b);
         }
     }

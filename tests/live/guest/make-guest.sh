@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # make-guest.sh OUT: builds the test guest, OUT/vmlinux and OUT/initramfs.cpio, from Debian's cloud kernel package,
-# busybox-static and the programs beside this script. Does nothing where all of it is there and current.
+# busybox-static, the programs beside this script, and the agent where it was built (OUT is BUILD/tests/live/guest). Does nothing where
+# all of it is there and current.
 #
 # The kernel package is kept in $BALLAST_CACHE_DIR, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast: once it is there, no network is
 # needed. Exit code 77: something this machine lacks, with one sentence that says what; 1: the build went wrong.
@@ -21,7 +22,11 @@ lacks() { echo "make-guest.sh: $*"; exit 77; }
 exec 9>"$out/lock"
 flock 9
 
-stamp=$(cat "$here"/* | sha256sum | cut -d' ' -f1)
+# Only a static one runs there: not that of a build with sanitizers.
+agent=$(realpath -m "$out/../../../src/agent/ballast-agent")
+if [ ! -x "$agent" ] || ldd "$agent" >/dev/null 2>&1; then agent=/dev/null; fi
+
+stamp=$(cat "$here"/* "$agent" | sha256sum | cut -d' ' -f1)
 if [ -s "$out/vmlinux" ] && [ -s "$out/initramfs.cpio" ] && [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
@@ -76,12 +81,14 @@ version=$(basename "$work"/kernel/lib/modules/*)
 "$here/extract-kernel.py" "$work/kernel/boot/vmlinuz-$version" "$work/vmlinux"
 
 root=$work/root
-mkdir -p "$root"/{bin,dev,proc,sys,tmp,lib/modules}
+mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,lib/modules}
 cp "$busybox" "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
 for program in load forge; do
     ${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$root/bin/$program" "$here/$program.c" -pthread
 done
+
+[ "$agent" = /dev/null ] || { cp "$agent" "$root/bin/ballast-agent"; strip "$root/bin/ballast-agent"; }
 
 depmod -b "$work/kernel" "$version"
 paths() { # MODULE: it and what it needs, in order; nothing for one built in
