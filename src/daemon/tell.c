@@ -111,6 +111,8 @@ void tell_happened(struct tell *t, const struct engine_guest *g, enum hv_happeni
     } lines[HV_HAPPENED_COUNT] = {
         [HV_HAPPENED_RESET] = {LOG_LEVEL_INFO, "was reset; it counts with all its boot memory until its driver reports"},
         [HV_HAPPENED_PANIC] = {LOG_LEVEL_WARNING, "panicked; it counts with all its memory until it reports again"},
+        [HV_HAPPENED_DRIVER_LOST] = {LOG_LEVEL_WARNING, "took back all its balloon at once; it counts with all its "
+                                                        "memory until its balloon driver reports again"},
         [HV_HAPPENED_SHUTDOWN] = {LOG_LEVEL_INFO, "shut down; its process still holds its memory"},
         [HV_HAPPENED_PAUSED] = {LOG_LEVEL_INFO, "is paused; it keeps its size until it runs again"},
         [HV_HAPPENED_RESUMED] = {LOG_LEVEL_INFO, "runs again"},

@@ -47,6 +47,25 @@ static void engine_on_vanished(void *user, struct hv_vm *vm, const char *reason,
     engine_want_event(engine); /* its memory is there for others */
 }
 
+/* The whole balloon is back at once and nobody asked for it: the guest unloaded its driver (measured: 128 -> 256 MiB
+ * in one step), or its kernel gave all of it back on OOM. Statistics tell which, a second later. */
+static bool engine_driver_is_lost(const struct guest *g, const struct obs_levers *seen)
+{
+    const struct obs_levers *before = &g->levers;
+    bool growing = g->motion.active && g->motion.target_kib > guest_assigned_kib(g);
+
+    return before->time_usec && !g->reset_usec && !growing && seen->boot_bytes &&
+           seen->boot_bytes == before->boot_bytes && seen->balloon_actual_bytes >= seen->boot_bytes &&
+           before->balloon_actual_bytes + ENGINE_LOST_BYTES <= before->boot_bytes;
+}
+
+static void engine_tell_happened(struct engine *engine, struct engine_slot *slot, enum hv_happening what)
+{
+    if (engine->env.happened)
+        engine->env.happened(engine->env.user, &slot->g, what);
+    engine_want_event(engine);
+}
+
 static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_levers *seen)
 {
     struct engine *engine = user;
@@ -57,6 +76,10 @@ static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_leve
     uint64_t now = engine_clock(engine, seen->time_usec);
     bool known = slot->g.core.levers.time_usec != 0;
     uint64_t before = guest_assigned_kib(&slot->g.core);
+    if (engine_driver_is_lost(&slot->g.core, seen)) {
+        guest_see_reset(&slot->g.core, now); /* counts what it had until now as its own, and what it took as danger */
+        engine_tell_happened(engine, slot, HV_HAPPENED_DRIVER_LOST);
+    }
     guest_see_levers(&slot->g.core, seen, now);
     uint64_t after = guest_assigned_kib(&slot->g.core);
     if (!known) {
@@ -143,6 +166,7 @@ static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening w
         guest_see_reset(&slot->g.core, now);
         break;
     case HV_HAPPENED_PANIC:
+    case HV_HAPPENED_DRIVER_LOST:
         guest_see_reset(&slot->g.core, now);
         break;
     case HV_HAPPENED_SHUTDOWN:

@@ -38,6 +38,9 @@
 /* A fall of available memory that is worth a decision before the next tick: what the agent reports as one step, too. */
 #define ENGINE_FALL_BYTES (8ULL << 20)
 
+/* A balloon smaller than this that vanishes is no lost driver worth speaking of: the dead zone of small guests. */
+#define ENGINE_LOST_BYTES (16ULL << 20)
+
 /* Longest identity: a UUID or a name. */
 #define ENGINE_IDENTITY_SIZE 64
 

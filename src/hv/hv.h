@@ -50,6 +50,7 @@ enum hv_happening {
     HV_HAPPENED_PAUSED,
     HV_HAPPENED_RESUMED,
     HV_HAPPENED_FOREIGN_HAND, /* someone else moved the lever */
+    HV_HAPPENED_DRIVER_LOST,  /* all its balloon came back at once, unasked: drivers need not tell, the engine sees it */
     HV_HAPPENED_COUNT
 };
 

@@ -663,6 +663,31 @@ static void one_reset_is_told_once(void **state)
     expect("reset a;told reset a;reset a;");
 }
 
+static void balloon_back_at_once_is_a_lost_driver(void **state)
+{
+    static const struct {
+        uint64_t before_mib, after_mib;
+        bool growing, lost;
+    } cases[] = {
+        {512, 1024, false, true},
+        {512, 1023, false, false}, /* not all of it: deflate-on-oom, or a hand */
+        {1010, 1024, false, false}, /* not worth speaking of */
+        {512, 1024, true, false}, /* ordered */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_two();
+        see_levers(&vm_a, cases[i].before_mib, START + 200 * MSEC);
+        ((struct engine_guest *)vm_a.user)->core.motion =
+            (struct motion){.active = cases[i].growing, .target_kib = 1024 * MIB};
+        see_levers(&vm_a, cases[i].after_mib, START + 300 * MSEC);
+        expect(cases[i].lost ? "reset a;" : "");
+        (void)teardown(state);
+        (void)setup(state);
+    }
+}
+
 static void order_is_by_identity(void **state)
 {
     (void)state;
@@ -736,6 +761,7 @@ int main(void)
         ENGINE_TEST(unknown_host_grants_nothing),
         ENGINE_TEST(paused_guest_is_not_asked_for_numbers),
         ENGINE_TEST(one_reset_is_told_once),
+        ENGINE_TEST(balloon_back_at_once_is_a_lost_driver),
         ENGINE_TEST(order_is_by_identity),
         ENGINE_TEST(known_guest_is_remembered),
         ENGINE_TEST(reconfigure_reaches_every_guest),
