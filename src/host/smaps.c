@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "number.h"
 #include "own.h"
@@ -190,27 +191,29 @@ int smaps_read(const char *proc, pid_t pid, uint64_t start_ticks, const uint64_t
     size_t len;
     int r;
 
+    r = *scratch ? 0 : grow(scratch, scratch_size, e);
+    if (r < 0)
+        return r;
     (void)snprintf(path, sizeof(path), "%.200s/%ld/smaps", proc, (long)pid);
-    for (;;) {
-        /* Opened before the start time is read: an open file of /proc stays with its process, never with its number. */
-        AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0)
-            return err_set(e, errno, "cannot open '%s': %s", path, strerror(errno));
-        r = procstat_read(proc, pid, &stat, e);
-        if (r < 0)
-            return r;
-        if (start_ticks && stat.start_ticks != start_ticks)
-            return err_set(e, ESRCH, "process %ld is another one by now", (long)pid);
-        r = *scratch ? readfile_from(fd, path, *scratch, *scratch_size, &len, e) : -EFBIG;
-        if (r != -EFBIG)
-            break;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, errno, "cannot open '%s': %s", path, strerror(errno));
+    /* After the open: an open file of /proc stays with its process, never with its number. */
+    r = procstat_read(proc, pid, &stat, e);
+    if (r < 0)
+        return r;
+    if (start_ticks && stat.start_ticks != start_ticks)
+        return err_set(e, ESRCH, "process %ld is another one by now", (long)pid);
+    struct err inner = {0};
+    while ((r = readfile_from(fd, path, *scratch, *scratch_size, &len, &inner)) == -EFBIG) {
         r = grow(scratch, scratch_size, e);
         if (r < 0)
             return err_wrap(e, "%s", path);
+        if (lseek(fd, 0, SEEK_SET) < 0)
+            return err_set(e, errno, "cannot read '%s' again: %s", path, strerror(errno));
     }
     if (r < 0)
-        return r;
+        return err_set(e, inner.code, "%s", inner.text);
     r = smaps_parse(*scratch, len, regions, n, ret, e);
     if (r < 0)
         return err_wrap(e, "%s", path);

@@ -74,7 +74,8 @@ typedef void hv_done_fn(void *user, const struct err *e);
 struct hv_ops {
     const char *name; /* "qmp", "libvirt", "xen", "sim" */
 
-    /* Ends all calls under way with ECANCELED and frees everything. Guests keep what they have (S10). */
+    /* Ends all calls under way with ECANCELED, tells vanished() for each guest (both from inside this call), and frees
+     * everything. Guests keep what they have (S10). */
     void (*close)(struct hv *hv);
 
     /* Starts sampling `what` (enum hv_sample); answers come through the listener. Asking again while an answer is due

@@ -34,6 +34,7 @@ struct hv_qmp {
     struct directory *directories;
     size_t directories_n;
     struct sd_event_source *rescan;
+    bool changed;   /* something happened in a directory since the last scan */
     bool full_told;
 };
 
@@ -226,8 +227,18 @@ static void forget_unseen(struct hv_qmp *driver)
     }
 }
 
+/* Watched directories in which nothing happened need no look: with many guests it would cost milliseconds each time. */
+static bool is_scan_due(const struct hv_qmp *driver)
+{
+    for (size_t i = 0; i < driver->directories_n; i++)
+        if (!driver->directories[i].watch)
+            return true;
+    return driver->changed;
+}
+
 static void scan(struct hv_qmp *driver)
 {
+    driver->changed = false;
     for (struct qmp_guest *g = driver->guests; g; g = g->next) {
         g->seen = false;
         if (g->listed)
@@ -246,6 +257,7 @@ static int on_change(struct sd_event_source *s, const struct inotify_event *even
         for (size_t i = 0; i < driver->directories_n; i++)
             if (driver->directories[i].watch == s)
                 driver->directories[i].watch = sd_event_source_disable_unref(s);
+    driver->changed = true;
     /* Many changes at once are one scan: it is put off by a moment, which also lets QEMU listen on the new socket. */
     (void)sd_event_source_set_time_relative(driver->rescan, 20000);
     (void)sd_event_source_set_enabled(driver->rescan, SD_EVENT_ONESHOT);
@@ -255,7 +267,8 @@ static int on_change(struct sd_event_source *s, const struct inotify_event *even
 static int on_rescan(struct sd_event_source *s, uint64_t usec, void *user)
 {
     (void)usec;
-    scan(user);
+    if (is_scan_due(user))
+        scan(user);
     (void)sd_event_source_set_time_relative(s, HV_QMP_RESCAN_USEC);
     (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
     return 0;
@@ -271,6 +284,8 @@ static void qmp_close(struct hv *hv)
         struct qmp_guest *g = driver->guests;
 
         driver->guests = g->next;
+        g->client = qmp_client_free(g->client); /* its orders end before it does */
+        qmp_guest_vanish(g, "its driver is closed");
         (void)guest_free(g);
     }
     driver->pool = smaps_pool_free(driver->pool);
@@ -342,9 +357,10 @@ int hv_qmp_open(const struct hv_qmp_config *config, struct hv **ret, struct err 
     driver->hv.ops = &qmp_ops;
     driver->loop = sd_event_ref(config->loop);
     driver->listener = config->listener;
+    driver->changed = true;
     r = take_config(driver, config, e);
     if (r == 0)
-        r = smaps_pool_new(config->loop, "/proc", on_smaps, &driver->pool, e);
+        r = smaps_pool_new(config->loop, "/proc", /* deadline_usec= */ 0, on_smaps, &driver->pool, e);
     if (r == 0) {
         r = sd_event_add_time_relative(config->loop, &driver->rescan, CLOCK_MONOTONIC, 0, /* accuracy= */ 1000, on_rescan,
                                        driver);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,12 +15,13 @@
 #include <systemd/sd-event.h>
 
 /* How often hung readings are looked for while there is work. */
-#define WATCH_USEC 500000ULL
+#define WATCHES_PER_DEADLINE 4
 
 struct smaps_pool {
     struct sd_event *loop;
     struct sd_event_source *io, *watch;
-    const char *proc;
+    char proc[64];
+    uint64_t deadline_usec;
     void (*done)(struct smaps_job *job);
     int fd; /* eventfd: something is finished */
 
@@ -183,7 +185,7 @@ static int on_watch(struct sd_event_source *s, uint64_t usec, void *user)
     (void)usec;
     (void)pthread_mutex_lock(&pool->lock);
     for (struct smaps_job *job = pool->running; job; job = job->next) {
-        if (job->late || now - job->started_usec < SMAPS_POOL_DEADLINE_USEC)
+        if (job->late || now - job->started_usec < pool->deadline_usec)
             continue;
         job->late = true;
         pool->late++;
@@ -193,13 +195,13 @@ static int on_watch(struct sd_event_source *s, uint64_t usec, void *user)
     busy = pool->first || pool->running;
     (void)pthread_mutex_unlock(&pool->lock);
     if (busy) {
-        (void)sd_event_source_set_time(s, now + WATCH_USEC);
+        (void)sd_event_source_set_time(s, now + pool->deadline_usec / WATCHES_PER_DEADLINE);
         (void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
     }
     return 0;
 }
 
-int smaps_pool_new(struct sd_event *loop, const char *proc, void (*done)(struct smaps_job *job),
+int smaps_pool_new(struct sd_event *loop, const char *proc, uint64_t deadline_usec, void (*done)(struct smaps_job *job),
                    struct smaps_pool **ret, struct err *e)
 {
     struct smaps_pool *pool = calloc(1, sizeof(*pool));
@@ -211,13 +213,14 @@ int smaps_pool_new(struct sd_event *loop, const char *proc, void (*done)(struct 
     (void)pthread_cond_init(&pool->work, NULL);
     (void)pthread_cond_init(&pool->quit, NULL);
     pool->loop = sd_event_ref(loop);
-    pool->proc = proc;
+    (void)snprintf(pool->proc, sizeof(pool->proc), "%s", proc);
+    pool->deadline_usec = deadline_usec ? deadline_usec : SMAPS_POOL_DEADLINE_USEC;
     pool->done = done;
     pool->last = &pool->first;
     pool->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r = pool->fd < 0 ? -errno : sd_event_add_io(loop, &pool->io, pool->fd, EPOLLIN, on_finished, pool);
     if (r >= 0)
-        r = sd_event_add_time(loop, &pool->watch, CLOCK_MONOTONIC, 0, /* accuracy= */ 0, on_watch, pool);
+        r = sd_event_add_time(loop, &pool->watch, CLOCK_MONOTONIC, 0, /* accuracy= */ 1000, on_watch, pool);
     if (r >= 0) {
         (void)pthread_mutex_lock(&pool->lock);
         r = start_thread(pool);
@@ -258,7 +261,7 @@ struct smaps_pool *smaps_pool_free(struct smaps_pool *pool)
         struct timespec until;
 
         (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (time_t)(SMAPS_POOL_DEADLINE_USEC / 1000000);
+        until.tv_sec += (time_t)(pool->deadline_usec / 1000000);
         if (pthread_cond_timedwait(&pool->quit, &pool->lock, &until) != 0)
             break;
     }
@@ -297,7 +300,7 @@ void smaps_pool_submit(struct smaps_pool *pool, struct smaps_job *job)
     (void)pthread_cond_signal(&pool->work);
     (void)pthread_mutex_unlock(&pool->lock);
     if (sd_event_source_get_enabled(pool->watch, NULL) == 0) {
-        (void)sd_event_source_set_time(pool->watch, now_usec() + WATCH_USEC);
+        (void)sd_event_source_set_time(pool->watch, now_usec() + pool->deadline_usec / WATCHES_PER_DEADLINE);
         (void)sd_event_source_set_enabled(pool->watch, SD_EVENT_ONESHOT);
     }
 }

@@ -39,8 +39,8 @@ struct smaps_job {
     bool running, late, forgotten;
 };
 
-/* done: from the loop. proc: "/proc" but in tests; kept as it is, not copied. */
-int smaps_pool_new(struct sd_event *loop, const char *proc, void (*done)(struct smaps_job *job),
+/* done: from the loop. proc: "/proc" but in tests; at most 63 bytes. deadline_usec: 0 but in tests. */
+int smaps_pool_new(struct sd_event *loop, const char *proc, uint64_t deadline_usec, void (*done)(struct smaps_job *job),
                    struct smaps_pool **ret, struct err *e);
 
 /* Waits for readings that are not late (milliseconds). No done() comes any more. Jobs under way are freed. */
