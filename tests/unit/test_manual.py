@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 root, ballastd, ballast = sys.argv[1:4]
 failures = []
@@ -71,6 +72,27 @@ for key in keys:
 version = run(ballastd, "--version").split()[-1]
 for page in ("ballast.1", "ballast.yaml.5", "ballastd.8"):
     check(f"{page} is not of version {version}", f'"ballast {version}"' in read("docs/man", page))
+
+
+
+def example(text):
+    """The indented block that begins with the line `host:`, without its indent."""
+    found = re.search(r"(?m)^( *)host:.*\n(?:\1.*\n|\n)*", text)
+    indent = len(found.group(1))
+    return "".join(line[indent:] + "\n" for line in found.group(0).split("\n") if line.startswith(" " * indent))
+
+
+# examples are copied: they must be right
+for name, text in (("README.md", read("README.md")),
+                   ("ballast.yaml(5)", plain(re.search(r"(?s)\.SH EXAMPLE\n\.nf\n(.*?)\.fi", read("docs/man/ballast.yaml.5"))
+                                             .group(1).replace('"', "@")).replace("@", '"'))):
+    block = example(text)
+    check(f"the example of {name} is cut short: {block!r}", "guests:" in block and block.count("\n") > 8)
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "ballast.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(block)
+        run(ballast, "check-config", path)
 
 for failure in failures:
     print(failure)
