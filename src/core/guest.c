@@ -256,11 +256,11 @@ static void guest_see_rise(struct guest *g, uint64_t now_usec)
     recent_see(&g->used_seen, g->used_least_kib, at);
     if (g->reset_usec || !recent_range(&g->used_seen, from, at, &least, &largest) || g->used_least_kib <= least)
         return;
-    if (now_usec < g->appeared_usec + POLICY_SETTLE_USEC)
+    if (g->booted_usec && now_usec < g->booted_usec + POLICY_SETTLE_USEC)
         return;
-    /* From when it may be taken from it may also grow, as fast as any: without headroom a guest found half a minute ago
-     * was killed by its own kernel (10 MiB a second into 64 MiB, statistics only) while the host had memory to give. But
-     * what booting and reconnecting cause is not kept for hours. */
+    /* A guest just found may grow as fast as any, and a short host takes from it at once: without headroom one was killed
+     * by its own kernel (10 MiB a second into 64 MiB, statistics only) while the host had memory to give. But what booting
+     * and reconnecting cause is not kept for hours. */
     if (now_usec < g->appeared_usec + POLICY_RISE_SETTLE_USEC)
         peak_see(&g->rise_new, g->used_least_kib - least, now_usec, POLICY_RISE_NEW_HALF_LIFE_USEC);
     else
