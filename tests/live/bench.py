@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench of the live tests: guests (vm.py), ballastd and the command line over them, and everything ended when a test ends.
+"""The bench of the live tests: guests (vm.py), ballastd and the command line over them, and everything ended when a
+test ends.
 
     with bench.Bench() as b:
         a, c = b.boot(("a", dict(boot_mib=256)), ("c", dict(boot_mib=256)))
@@ -32,6 +33,8 @@ EXIT_SKIP = 77
 LONG_SEC = 120    # no assertion on speed: only what never happens takes this long
 READY_SEC = 60
 CLI_SEC = 60
+OVERHEAD_GROWTH_MIB = 8  # a QEMU under emulation goes on translating code for a while
+RESERVE_MIB = 64         # of the pretended host: its states are shares of this, QEMU's own wobbling must not reach them
 MIB = 1 << 20
 
 # Kept from setting paths of our own: the tests name all of them.
@@ -54,12 +57,13 @@ _START = time.monotonic()
 
 
 def eventually(condition, what, deadline_sec=LONG_SEC, explain=None):
-    """Waits until condition() is true and returns its value; AssertionError with what (and explain()) if it never is."""
+    """Waits until condition() is true and returns its value; if it never is: AssertionError with what and explain()."""
     end = time.monotonic() + deadline_sec
     while True:
         value = condition()
         if value:
-            say("yes: " + what)
+            if what:
+                say("yes: " + what)
             return value
         if time.monotonic() > end:
             raise AssertionError(f"never within {deadline_sec} s: {what}" + (f"\n{explain()}" if explain else ""))
@@ -84,8 +88,8 @@ def check(condition, what):
 
 def guest_build():
     """Builds the guest if it is not there; ends the test as skipped where this machine lacks something."""
-    done = subprocess.run([os.path.join(HERE, "guest", "make-guest.sh"), GUEST_DIR], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True)
+    done = subprocess.run([os.path.join(HERE, "guest", "make-guest.sh"), GUEST_DIR], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
     if done.returncode == EXIT_SKIP:
         skip(done.stdout.strip().splitlines()[-1])
     if done.returncode != 0:
@@ -96,10 +100,11 @@ def guest_build():
 
 def run_cli(*arguments, check_code=None, environment=None):
     """The command line program; returns the finished process with stdout and stderr as text."""
-    done = subprocess.run([CLI, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=CLI_SEC, env={**CLEAN_ENVIRONMENT, **(environment or {})})
+    done = subprocess.run([CLI, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=CLI_SEC,
+                          env={**CLEAN_ENVIRONMENT, **(environment or {})})
     if check_code is not None and done.returncode != check_code:
-        raise AssertionError(f"ballast {' '.join(arguments)}: exit code {done.returncode}, not {check_code}\n{done.stdout}{done.stderr}")
+        raise AssertionError(f"ballast {' '.join(arguments)}: exit code {done.returncode}, not {check_code}\n"
+                             f"{done.stdout}{done.stderr}")
     return done
 
 
@@ -114,6 +119,7 @@ class Daemon:
         self.socket = os.path.join(self.runtime_dir, "api.sock")
         self.log_path = os.path.join(self.directory, "log")
         self.guests_dir = guests_dir
+        self.default_guests_dir = os.path.join(self.runtime_dir, "guests")
         self.options = list(options)
         self.config_path = None
         self.process = None
@@ -131,7 +137,8 @@ class Daemon:
         if self.config_path:
             argv += ["--config", self.config_path]
         # Without a configuration the defaults look for one in the user's own directories: they are empty here.
-        environment = {**CLEAN_ENVIRONMENT, "HOME": self.directory, "XDG_CONFIG_HOME": os.path.join(self.directory, "config")}
+        environment = {**CLEAN_ENVIRONMENT, "HOME": self.directory,
+                       "XDG_CONFIG_HOME": os.path.join(self.directory, "config")}
         self.process = vm.spawn(argv, self.log_path, env=environment)
         if wait:
             self.wait_ready()
@@ -184,6 +191,11 @@ class Daemon:
             raise AssertionError(f"ballast status: exit code {done.returncode}: {done.stderr}\n{self.log()[-4000:]}")
         return json.loads(done.stdout)
 
+    def status_or_none(self):
+        """None while it does not run."""
+        done = self.cli("status", "--json")
+        return json.loads(done.stdout) if done.returncode in (0, 4) else None
+
     def host(self):
         return self.status()["host"]
 
@@ -200,16 +212,21 @@ class Daemon:
     def has_flag(self, name, flag):
         return flag in self.guest(name).get("flags", [])
 
-    def wait_for(self, *names):
-        """All these are known and have told something of themselves."""
+    def fits(self):
+        """The guests hold no more than they may in all."""
+        host = self.host()
+        return host["held_bytes"] <= host["capacity_bytes"]
+
+    def wait_for(self, *names, quiet=False):
+        """All these are known and have told something of themselves. quiet: says nothing of it."""
         def known():
             guests = self.guests()
             return all(guests.get(name, {}).get("demand_bytes") for name in names)
-        eventually(known, f"ballastd knows {', '.join(names)}", explain=self.log)
+        eventually(known, None if quiet else f"ballastd knows {', '.join(names)}", explain=self.log)
         return self
 
 
-def config_text(guests_dir, memory_mib=None, reserve_mib=0, guests=None, defaults=None):
+def config_text(guests_dir, memory_mib=None, reserve_mib=RESERVE_MIB, guests=None, defaults=None):
     """A configuration over guests_dir. guests: {pattern: {key: value}}"""
     lines = ["host:"]
     if memory_mib is not None:
@@ -225,7 +242,7 @@ def config_text(guests_dir, memory_mib=None, reserve_mib=0, guests=None, default
 
 
 class Bench(contextlib.AbstractContextManager):
-    """Directory and processes of one test. Leaving it, however, ends every process it started and removes the directory."""
+    """Directory and processes of one test. Leaving it, however, ends its processes and removes the directory."""
 
     def __init__(self, need_daemon=True):
         if need_daemon and not (os.path.exists(DAEMON) and os.path.exists(CLI)):
@@ -271,7 +288,8 @@ class Bench(contextlib.AbstractContextManager):
 
     def start_guest(self, name, **options):
         """Starts QEMU and returns at once; wait_up() waits."""
-        guest = vm.Guest(name, self.directory, self.guests_dir, GUEST_DIR, self.accelerator, **options)
+        guests_dir = options.pop("guests_dir", self.guests_dir)
+        guest = vm.Guest(name, self.directory, guests_dir, GUEST_DIR, self.accelerator, **options)
         self.guests.append(guest)
         return guest
 
@@ -282,6 +300,11 @@ class Bench(contextlib.AbstractContextManager):
             guest.wait_up()
             say(f"guest '{guest.name}' is up: {guest.total_mib()} MiB visible")
         return guests
+
+    def host_mib(self, capacity_mib, reserve_mib=RESERVE_MIB):
+        """The pretended host on which all guests started so far can hold capacity_mib together."""
+        overhead = sum(guest.overhead_mib() + OVERHEAD_GROWTH_MIB for guest in self.guests if guest.is_running())
+        return capacity_mib + reserve_mib + overhead
 
     def daemon(self, config=None, options=(), wait=True, **settings):
         """config: text; else settings are those of config_text(); config=False: none at all."""

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The bench itself: a guest boots, its load grows, verifies and releases, the balloon and virtio-mem move what the guest sees, and the
-forging tool does what it says. Without this, no other live test proves anything."""
+"""The bench itself: a guest boots, its load grows, verifies and releases, the balloon and virtio-mem move what the
+guest sees, and the forging tool does what it says. Without this, no other live test proves anything."""
 from bench import check, eventually, main
 
 
 def test(b):
-    a, m, d = b.boot(("a", {"boot_mib": 256}), ("m", {"boot_mib": 256, "plug_mib": 512}), ("d", {"boot_mib": 256, "deaf": True}))
+    a, m, d = b.boot(("a", {"boot_mib": 256}), ("m", {"boot_mib": 256, "plug_mib": 512}),
+                     ("d", {"boot_mib": 256, "deaf": True}))
 
     before = a.load.meminfo()
     a.load.grow(64)
@@ -32,8 +33,9 @@ def test(b):
     d.monitor.ask("balloon", value=128 << 20)
     d.shell.run("sleep 2")
     check(d.balloon_mib() == 256, "the deaf guest does not move")
-    d.monitor.ask("qom-set", path="/machine/peripheral/balloon0", property="guest-stats-polling-interval", value=1)
-    eventually(lambda: d.monitor.ask("qom-get", path="/machine/peripheral/balloon0", property="guest-stats")["last-update"],
+    balloon = "/machine/peripheral/balloon0"
+    d.monitor.ask("qom-set", path=balloon, property="guest-stats-polling-interval", value=1)
+    eventually(lambda: d.monitor.ask("qom-get", path=balloon, property="guest-stats")["last-update"],
                "but tells statistics")
 
     a.shell.run("rmmod virtio_balloon")

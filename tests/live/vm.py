@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real guests for the live tests and the demo: QEMU, its monitor, a control shell and a load generator inside the guest.
+"""Real guests for the live tests and the demo: QEMU, its monitor, a control shell and a load generator inside the
+guest.
 
-Sizes are MiB where a name ends in _mib, KiB where it ends in _kib. Nothing here knows of ballast: what it reports (the guest's own
-view, the host's view of its RAM) is what the tests hold ballast against.
+Sizes are MiB where a name ends in _mib, KiB where it ends in _kib. Nothing here knows of ballast: what it reports
+(the guest's own view, the host's view of its RAM) is what the tests hold ballast against.
 """
 import ctypes
 import json
@@ -34,8 +35,8 @@ def _die_with_parent():
 def spawn(argv, log_path, **options):
     """Starts a program of its own session, so that Ctrl-C reaches only us; its output goes to log_path."""
     with open(log_path, "ab") as log:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                                preexec_fn=_die_with_parent, **options)
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                start_new_session=True, preexec_fn=_die_with_parent, **options)
 
 
 def end(process):
@@ -141,32 +142,41 @@ class Shell(Channel):
 class Load(Channel):
     """The load generator in the guest (guest/load.c)."""
 
+    late = False  # an answer was not waited for and may still come
+
     def run(self, command, timeout=ANSWER_SEC):
         """All lines of the answer; GuestError where the guest said error."""
         with self.lock:
-            self.send(command + "\n")
-            lines = []
-            while True:
-                line = self.read_until(b"\n", timeout).decode(errors="replace").strip("\r")
-                lines.append(line)
-                if line.startswith("error"):
-                    raise GuestError(f"load '{command}': {line}")
-                if line.startswith("ok"):
-                    return lines
+            try:
+                if self.late:
+                    self._synchronize(timeout)
+                self.send(command + "\n")
+                lines = []
+                while not lines or not lines[-1].startswith(("ok", "error")):
+                    lines.append(self.read_until(b"\n", timeout).decode(errors="replace").strip("\r"))
+            except TimeoutError:
+                self.late = True
+                raise
+            if lines[-1].startswith("error"):
+                raise GuestError(f"load '{command}': {lines[-1]}")
+            return lines
+
+    def _synchronize(self, timeout):
+        word = f"{random.getrandbits(48):x}"
+        self.send(f"\nping {word}\n")
+        self.read_until(f"ok pong {word}\n".encode(), timeout)
+        self.late = False
 
     def wait_ready(self, timeout):
         deadline = time.monotonic() + timeout
+        self.late = True
         while True:
             try:
                 self.run("ping", 2)
-                break
+                return
             except TimeoutError:
                 if time.monotonic() > deadline:
                     raise
-        try:
-            self.read_until(b"\0", 0.3)
-        except TimeoutError:
-            self.rest = b""
 
     def grow(self, size_mib, rate_mib=None, wait=True, timeout=ANSWER_SEC):
         self.run(f"grow {size_mib}M" + (f" {rate_mib}M" if rate_mib else ""))
@@ -200,16 +210,16 @@ class Load(Channel):
         """KiB verified word by word; GuestError where one is damaged."""
         return int(re.match(r"ok (\d+) KiB intact", self.run("checksum")[-1]).group(1))
 
-    def meminfo(self):
+    def meminfo(self, timeout=ANSWER_SEC):
         """Numbers of the guest's kernel (KiB and counts) and its `free -m` under "free"."""
-        lines = self.run("meminfo")
+        lines = self.run("meminfo", timeout)
         found = {m.group(1): int(m.group(2)) for m in (re.match(r"(\w+): +(\d+)", line) for line in lines[2:]) if m}
         found["free"] = "\n".join(line.rstrip() for line in lines[:2])
         return found
 
 
 def probe_accelerator(guest_dir):
-    """["-accel", ...] for this machine. /dev/kvm may be there and not run a guest: one is booted to see. Kept beside the guest."""
+    """["-accel", ...] for this machine. /dev/kvm may be there and not run a guest: one is booted to see, once."""
     tcg = ["-accel", "tcg,thread=multi,tb-size=16", "-cpu", "max"]
     kvm = ["-accel", "kvm", "-cpu", "host"]
     kept = os.path.join(guest_dir, "accelerator")
@@ -217,9 +227,9 @@ def probe_accelerator(guest_dir):
         return tcg
     if not os.path.exists(kept):
         log = os.path.join(guest_dir, f"kvm-probe-{os.getpid()}.log")
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-m", "256M",
-                "-kernel", f"{guest_dir}/vmlinux", "-initrd", f"{guest_dir}/initramfs.cpio", "-append", "console=ttyS0 quiet",
-                "-serial", f"file:{log}"] + kvm
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
+                "-m", "256M", "-kernel", f"{guest_dir}/vmlinux", "-initrd", f"{guest_dir}/initramfs.cpio",
+                "-append", "console=ttyS0 quiet", "-serial", f"file:{log}"] + kvm
         process = spawn(argv, os.devnull)
         deadline = time.monotonic() + KVM_PROBE_SEC
         works = False
@@ -250,14 +260,17 @@ class Guest:
     swap_mib       swap on a compressed RAM disk in the guest
     monitor        False: no monitor for ballast
     agent          True: a port for ballast-agent, guests_dir/NAME.agent, and the agent runs in the guest
+    suffix         tells the files of a second guest of this name apart
     """
 
-    def __init__(self, name, run_dir, guests_dir, guest_dir, accelerator, boot_mib=256, plug_mib=0, plugged_mib=0, online=True,
-                 balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0, monitor=True, agent=False,
-                 kernel_options="", extra=()):
+    def __init__(self, name, run_dir, guests_dir, guest_dir, accelerator, boot_mib=256, plug_mib=0, plugged_mib=0,
+                 online=True, balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0,
+                 monitor=True, agent=False, kernel_options="", suffix="", extra=()):
         self.name, self.boot_mib, self.plug_mib, self.balloon = name, boot_mib, plug_mib, balloon
         self.swap_mib = swap_mib
-        self.directory = os.path.join(run_dir, name)
+        self.booting = False      # for those that watch it (truth.py): set by who made it reboot
+        self.lost_driver = False  # by who unloaded it
+        self.directory = os.path.join(run_dir, name + suffix)
         os.makedirs(self.directory)
         self.agent_path = os.path.join(guests_dir, name + ".agent")
         self.monitor_path = os.path.join(guests_dir, name + ".qmp")
@@ -292,8 +305,8 @@ class Guest:
             argv += ["-chardev", f"socket,id=agent,path={self.agent_path},server=on,wait=off",
                      "-device", "virtserialport,bus=ports.0,chardev=agent,name=org.ballast.agent.0"]
         if balloon:
-            argv += ["-device", "virtio-balloon-pci,id=balloon0"
-                     f",deflate-on-oom={'on' if deflate_on_oom else 'off'},free-page-reporting={'on' if free_page_reporting else 'off'}"]
+            argv += ["-device", f"virtio-balloon-pci,id=balloon0,deflate-on-oom={'on' if deflate_on_oom else 'off'}"
+                     f",free-page-reporting={'on' if free_page_reporting else 'off'}"]
         if plug_mib:
             argv += ["-object", f"memory-backend-ram,id=plug,size={plug_mib}M",
                      "-device", f"virtio-mem-pci,id=vmem0,memdev=plug,requested-size={plugged_mib}M"]
@@ -314,7 +327,8 @@ class Guest:
             self.shell.wait_ready(timeout)
             self.load.wait_ready(timeout)
             if self.swap_mib:
-                self.shell.run(f"echo {self.swap_mib}M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0")
+                self.shell.run(f"echo {self.swap_mib}M >/sys/block/zram0/disksize && mkswap /dev/zram0"
+                               " && swapon /dev/zram0")
         except (OSError, EOFError) as e:
             raise GuestError(f"guest '{self.name}' did not come up: {e}\n{self.console()[-2000:]}") from e
         return self
@@ -387,3 +401,13 @@ class Guest:
 
     def held_mib(self):
         return max(self.assigned_mib(), self.resident_mib())
+
+    def overhead_mib(self):
+        """What QEMU itself takes beside the guest's RAM."""
+        with open(f"/proc/{self.pid}/status") as f:
+            found = dict(re.findall(r"(VmRSS|VmSwap):\s+(\d+) kB", f.read()))
+        return max(0, sum(map(int, found.values())) // 1024 - self.resident_mib())
+
+    def oom_kills(self):
+        """Processes the guest's kernel killed for lack of memory since it booted."""
+        return self.load.meminfo()["oom_kill"]

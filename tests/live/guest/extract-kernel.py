@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""extract-kernel.py VMLINUZ VMLINUX: unpacks the kernel in a bzImage. A guest without hardware virtualization starts twice as
-fast when it need not unpack it itself."""
+"""extract-kernel.py VMLINUZ VMLINUX: unpacks the kernel in a bzImage. A guest without hardware virtualization starts
+twice as fast when it need not unpack it itself."""
 import subprocess
 import sys
 

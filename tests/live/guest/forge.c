@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a hostile guest can do to its balloon device, for the tests:
  *
- *     forge SIZE_MIB      claim that the balloon holds SIZE_MIB, by writing the device's configuration space (unload the driver first)
+ *     forge SIZE_MIB      claim that the balloon holds SIZE_MIB, by writing the device's configuration space
+ *                         (unload its driver first)
  *
- * The registers are those of a virtio 1.x PCI device ("4.1.4 Virtio Structure PCI Capabilities"). The kernel lets a program map them
- * with iomem=relaxed. */
+ * The registers are those of a virtio 1.x PCI device ("4.1.4 Virtio Structure PCI Capabilities"). With iomem=relaxed
+ * the kernel lets a program map them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +30,8 @@ static uint8_t config[256];
 
 static uint32_t get32(unsigned at)
 {
-    return (uint32_t)config[at] | (uint32_t)config[at + 1] << 8 | (uint32_t)config[at + 2] << 16 | (uint32_t)config[at + 3] << 24;
+    return (uint32_t)config[at] | (uint32_t)config[at + 1] << 8 | (uint32_t)config[at + 2] << 16 |
+           (uint32_t)config[at + 3] << 24;
 }
 
 /* Reads the configuration of the balloon device into config and its directory into ret_path. */

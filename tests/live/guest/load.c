@@ -3,7 +3,7 @@
  *
  *     load [PORT]        reads commands from PORT (a virtio-serial port) or standard input, one a line
  *
- *     ping                               answers at once
+ *     ping [WORD]                        answers at once, with that word
  *     grow SIZE [RATE]                   fill SIZE more, at RATE a second (default: as fast as it goes)
  *     burst SIZE RATE TIMES [HOLD PAUSE] TIMES times: fill SIZE, hold it HOLD ms, release it, wait PAUSE ms
  *     hold                               stop growing, keep what is there
@@ -14,8 +14,8 @@
  *     state                              what is held, what it grows to, what it is doing
  *     meminfo                            the guest's own view of its memory
  *
- * SIZE and RATE are a number with K, M or G (also KiB, MiB, GiB). Growing goes on in the background. Each answer ends with one line
- * "ok ..." or "error ...". */
+ * SIZE and RATE are a number with K, M or G (also KiB, MiB, GiB). Growing goes on in the background. Each answer ends
+ * with one line "ok ..." or "error ...". */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -322,8 +322,7 @@ static void command_state(char *const *word)
 
 static void command_ping(char *const *word)
 {
-    (void)word;
-    answer("ok pong");
+    answer("ok pong %s", word[1] ? word[1] : "");
 }
 
 /* One number of a "Name value" file; 0 where there is none. */
@@ -347,7 +346,8 @@ static unsigned long long field_read(const char *path, const char *name)
 
 static void command_meminfo(char *const *word)
 {
-    static const char *const memory[] = {"MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached", "Shmem", "SwapTotal", "SwapFree"};
+    static const char *const memory[] = {"MemTotal", "MemFree", "MemAvailable", "Buffers",
+                                         "Cached",   "Shmem",   "SwapTotal",    "SwapFree"};
     static const char *const events[] = {"oom_kill", "pswpin", "pswpout", "workingset_refault_file", "balloon_inflate",
                                          "balloon_deflate"};
     unsigned long long total = field_read("/proc/meminfo", "MemTotal"), idle = field_read("/proc/meminfo", "MemFree");
@@ -372,9 +372,10 @@ static void command_run(char *line)
         const char *name;
         void (*run)(char *const *word);
     } commands[] = {
-        {"ping", command_ping},       {"grow", command_grow},         {"burst", command_burst}, {"hold", command_hold},
-        {"release", command_release}, {"touch", command_touch},       {"pin", command_pin},     {"state", command_state},
-        {"meminfo", command_meminfo}, {"checksum", command_checksum},
+        {"ping", command_ping},     {"grow", command_grow},       {"burst", command_burst},
+        {"hold", command_hold},     {"release", command_release}, {"touch", command_touch},
+        {"pin", command_pin},       {"state", command_state},     {"meminfo", command_meminfo},
+        {"checksum", command_checksum},
     };
     char *word[8] = {NULL}, *rest = NULL;
     size_t n = 0;

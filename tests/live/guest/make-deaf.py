@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """make-deaf.py MODULE OUT FUNCTION: a kernel module like MODULE in which FUNCTION returns at once.
 
-For the guest that is stuck: with virtballoon_changed() silenced, the balloon driver answers statistics and never hears of a target.
-Written is one `ret` behind the tracing call each function starts with."""
+For the guest that is stuck: with virtballoon_changed() silenced, the balloon driver answers statistics and never
+hears of a target. Written is one `ret` behind the tracing call each function starts with."""
 import struct
 import sys
 

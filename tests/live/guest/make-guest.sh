@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # make-guest.sh OUT: builds the test guest, OUT/vmlinux and OUT/initramfs.cpio, from Debian's cloud kernel package,
-# busybox-static, the programs beside this script, and the agent where it was built (OUT is BUILD/tests/live/guest). Does nothing where
-# all of it is there and current.
+# busybox-static, the programs beside this script, and the agent where it was built (OUT is BUILD/tests/live/guest). Does
+# nothing where all of it is there and current.
 #
-# The kernel package is kept in $BALLAST_CACHE_DIR, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast: once it is there, no network is
-# needed. Exit code 77: something this machine lacks, with one sentence that says what; 1: the build went wrong.
+# The kernel package is kept in $BALLAST_CACHE_DIR, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast: once it is
+# there, no network is needed. Exit code 77: something this machine lacks, in one sentence; 1: the build
+# went wrong.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +27,7 @@ flock 9
 agent=$(realpath -m "$out/../../../src/agent/ballast-agent")
 if [ ! -x "$agent" ] || ldd "$agent" >/dev/null 2>&1; then agent=/dev/null; fi
 
-stamp=$(cat "$here"/* "$agent" | sha256sum | cut -d' ' -f1)
+stamp=$(cat "$here"/*.* "$here/init" "$agent" | sha256sum | cut -d' ' -f1)
 if [ -s "$out/vmlinux" ] && [ -s "$out/initramfs.cpio" ] && [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
@@ -42,7 +43,10 @@ done
 cache=${BALLAST_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/ballast}
 mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || { cache=$out/cache; mkdir -p "$cache"; }
 
-newest_package() { ls -t "$cache"/linux-image-*-cloud-amd64_*.deb 2>/dev/null | head -n 1; }
+newest_package() { # nothing where there is none
+    find "$cache" -maxdepth 1 -name 'linux-image-*-cloud-amd64_*.deb' -printf '%T@ %p\n' | sort -rn | head -n 1 |
+        cut -d' ' -f2-
+}
 
 # Downloads beside the cache first: what is in the cache is whole.
 download() {
@@ -57,7 +61,8 @@ download() {
 
 deb=$(newest_package)
 if [ -z "$deb" ]; then
-    command -v apt-get >/dev/null || lacks "the test guest needs Debian's kernel package; put one (linux-image-*-cloud-amd64_*.deb) into $cache"
+    command -v apt-get >/dev/null ||
+        lacks "the test guest needs Debian's kernel package: put a linux-image-*-cloud-amd64_*.deb into $cache"
     if ! download; then
         # Package lists may be missing or older than the archive.
         if [ "$(id -u)" -eq 0 ]; then
@@ -65,7 +70,8 @@ if [ -z "$deb" ]; then
         elif command -v sudo >/dev/null; then
             sudo -n apt-get update -qq >"$out/update.log" 2>&1 || true
         fi
-        download || lacks "cannot download the kernel package of $kernel ($(tail -n 1 "$out/download.log" 2>/dev/null)): connect to the network, or put it into $cache"
+        download || lacks "cannot download the package that $kernel depends on" \
+            "($(tail -n 1 "$out/download.log" 2>/dev/null)): connect to the network, or put it into $cache"
     fi
     deb=$(newest_package)
 fi
@@ -103,7 +109,8 @@ while read -r path; do
     basename "$path" >>"$root/lib/modules/order"
 done <"$work/modules"
 mkdir "$root/lib/modules/deaf"
-"$here/make-deaf.py" "$root/lib/modules/virtio_balloon.ko" "$root/lib/modules/deaf/virtio_balloon.ko" virtballoon_changed
+"$here/make-deaf.py" "$root/lib/modules/virtio_balloon.ko" "$root/lib/modules/deaf/virtio_balloon.ko" \
+    virtballoon_changed
 
 (cd "$root" && find . -print0 | sort -z | cpio --null -o -H newc -R 0:0 --quiet) >"$work/initramfs.cpio"
 mv "$work/vmlinux" "$work/initramfs.cpio" "$out/"
