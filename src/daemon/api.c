@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -39,7 +40,7 @@ struct connection {
 /* A reply that is the same for everybody, by route. */
 struct cache {
     struct MHD_Response *response;
-    uint64_t time_usec;
+    uint64_t until_usec;   /* new until then */
 };
 
 struct api {
@@ -65,6 +66,15 @@ static uint64_t api_now(const struct api *api)
 
     (void)sd_event_now(api->loop, CLOCK_MONOTONIC, &now); /* can fail for a wrong clock only */
     return now;
+}
+
+/* Now, and not when this turn of the loop began: to see what something cost. */
+static uint64_t clock_usec(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* can't fail for this clock */
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* ---- connections ---- */
@@ -173,20 +183,24 @@ static struct MHD_Response *request_answer(struct api *api, const char *method, 
     const struct api_route *route = api_route_find(method, path, &rq, &reply);
     struct cache *cache = route && route->shared ? &api->cache[route - api_routes] : NULL;
     struct MHD_Response *response;
+    uint64_t started_usec, cost_usec;
 
-    if (cache && cache->response && api_now(api) - cache->time_usec < api->cache_usec) {
+    if (cache && cache->response && api_now(api) < cache->until_usec) {
         *ret_status = MHD_HTTP_OK;
         return cache->response;
     }
+    started_usec = clock_usec();
     if (route)
         route->function(&rq, &reply);
+    cost_usec = (clock_usec() - started_usec) * API_CACHE_COST;
     response = response_new(&reply);
     wire_text_done(&reply.body);
     *ret_status = reply.status;
     if (cache && response && reply.status == MHD_HTTP_OK) {
         if (cache->response)
             MHD_destroy_response(cache->response); /* clients still reading it keep it */
-        *cache = (struct cache){.response = response, .time_usec = api_now(api)};
+        cache->response = response;
+        cache->until_usec = api_now(api) + (cost_usec > api->cache_usec ? cost_usec : api->cache_usec);
     }
     return response;
 }
@@ -226,7 +240,7 @@ static void cache_drop_old(struct api *api, uint64_t now_usec)
     for (size_t i = 0; i < API_ROUTE_COUNT; i++) {
         struct cache *cache = &api->cache[i];
 
-        if (!cache->response || now_usec - cache->time_usec < api->cache_usec)
+        if (!cache->response || now_usec < cache->until_usec)
             continue;
         MHD_destroy_response(cache->response);
         cache->response = NULL;
@@ -248,8 +262,8 @@ static uint64_t api_next_usec(struct api *api, uint64_t now_usec)
             break;
         }
     for (size_t i = 0; i < API_ROUTE_COUNT; i++)
-        if (api->cache[i].response && api->cache[i].time_usec + api->cache_usec < next_usec)
-            next_usec = api->cache[i].time_usec + api->cache_usec;
+        if (api->cache[i].response && api->cache[i].until_usec < next_usec)
+            next_usec = api->cache[i].until_usec;
     return next_usec;
 }
 
