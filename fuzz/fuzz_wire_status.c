@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire_error.h"
+#include "wire_status.h"
+
+/* What an impostor on ballastd's socket may answer: it is refused with a sentence, or read to something that prints to a
+ * document which reads to the same again. */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(int condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_refusal(int r, const struct err *e)
+{
+    must(r == -e->code && e->text[0] != '\0');
+}
+
+static void check_status(const char *text, size_t size)
+{
+    struct wire_text first = {0}, second = {0};
+    struct wire_status *s = NULL, *again = NULL;
+    struct err e = {0};
+    int r = wire_status_parse(text, size, &s, &e);
+
+    if (r < 0) {
+        check_refusal(r, &e);
+        must(!s);
+        return;
+    }
+    must(s->guest_count <= WIRE_GUESTS_MAX && s->warning_count <= WIRE_WARNINGS_MAX);
+    wire_status_print(&first, s);
+    must(wire_status_parse(first.data, first.length, &again, &e) == 0);
+    wire_status_print(&second, again);
+    must(first.length == second.length && memcmp(first.data, second.data, first.length) == 0);
+    wire_text_done(&first);
+    wire_text_done(&second);
+    (void)wire_status_free(s);
+    (void)wire_status_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *text = (const char *)data;
+    struct wire_error error;
+    struct wire_daemon d;
+    struct wire_guest g;
+    struct wire_host h;
+    struct err e = {0};
+    int r;
+
+    check_status(text, size);
+    r = wire_guest_parse(text, size, &g, &h, &e);
+    if (r < 0)
+        check_refusal(r, &e);
+    else
+        must(g.name[0] && g.flag_count <= WIRE_FLAGS_MAX);
+    r = wire_error_parse(text, size, &error, &e);
+    if (r < 0)
+        check_refusal(r, &e);
+    r = wire_daemon_parse(text, size, &d, &e);
+    if (r < 0)
+        check_refusal(r, &e);
+    return 0;
+}
