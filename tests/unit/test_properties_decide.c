@@ -16,7 +16,7 @@
 #include "random.h"
 
 #define HOSTS RANDOM_TRIES(1000000)
-#define HOSTS_UNSAFE 20000 /* with a rule switched off: enough for each to break hundreds of times */
+#define HOSTS_UNSAFE RANDOM_TRIES(20000) /* with a rule switched off: enough for each to break hundreds of times */
 #define GUESTS_MAX 4
 
 enum rule {
