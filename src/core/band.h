@@ -10,11 +10,11 @@
 #define BAND_BINS 201 /* pressure 0..200 %, a point each; more counts as 200 */
 
 struct band {
-    uint32_t weight[BAND_BINS];
     uint64_t aged_usec;     /* when weights were last decayed */
     uint64_t seen_usec;     /* last pressure taken: one a second counts */
     uint64_t raised_usec;   /* last raise of the low mark while nobody has anything to give */
     uint32_t raise_points;  /* added to the low mark, 2 points per second, down to 0 at once when memory is there */
+    uint32_t weight[BAND_BINS];
 };
 
 struct band_marks {

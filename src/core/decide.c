@@ -13,6 +13,13 @@ struct decide_sums {
     uint64_t untouched_kib; /* sum(held - resident): promised, but the host still shows it as available */
 };
 
+/* A loop over all guests looks one guest ahead. */
+static void decide_fetch(struct guest *const *guests, size_t i, size_t n)
+{
+    if (i + 1 < n)
+        guest_fetch(guests[i + 1]);
+}
+
 void host_init(struct host *h, const struct host_config *config)
 {
     *h = (struct host){.config = *config, .state = HOST_HIGH};
@@ -150,6 +157,7 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
 
     h->decisions++;
     for (size_t i = 0; i < n; i++) {
+        decide_fetch(guests, i, n);
         decide_harm(h, guests[i], now_usec);
         judge_books(guests[i], &h->config.switches, now_usec);
     }
@@ -158,6 +166,7 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
     h->waits_priority = decide_waits(h, guests, n, now_usec);
 
     for (size_t i = 0; i < n; i++) {
+        decide_fetch(guests, i, n);
         judge_levels(guests[i], h, now_usec);
         scratch->levels[i] = guests[i]->verdict.levels;
         scratch->weight[i] = guests[i]->verdict.weight;
@@ -165,6 +174,7 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
     share_divide(h->capacity_kib, h->pool_kib, scratch->levels, scratch->weight, n, scratch->slots,
                  scratch->given_kib, &h->share);
     for (size_t i = 0; i < n; i++) {
+        decide_fetch(guests, i, n);
         judge_given(guests[i], scratch->given_kib[i]);
         band_raise(&guests[i]->band, h->share.step > SHARE_TOP, now_usec);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "band.h"
@@ -136,6 +137,8 @@ struct guest_verdict {
     bool wants_host_view;    /* its bound binds: read resident memory afresh */
 };
 
+/* In the order of use: decide() walks over all that comes before the band once or twice for each guest, the rest is for
+ * samples only. With 10,000 guests this comes from memory, and lines not touched cost nothing. */
 struct guest {
     struct guest_config config;
 
@@ -149,16 +152,6 @@ struct guest {
     uint64_t reset_assigned_kib; /* what was assigned when that happened */
 
     /* learned */
-    struct recent assigned_seen;    /* KiB, for pairing and marks */
-    struct recent used_seen;        /* KiB, for rise */
-    struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
-    struct peak proof, rise;        /* decaying maxima */
-    struct peak rise_new;           /* rise while it settles: soon forgotten */
-    struct peak warm;               /* file cache that refaults proved to be in use; KiB */
-    struct band band;
-    struct harm harm;
-    struct motion motion;           /* the order under way, stuck, retry */
-    struct selfmanaging selfmanaging;
     uint64_t used_least_kib;        /* demand(used) of the last sample, by the least assigned around it */
     uint64_t used_largest_kib;      /* the same by the largest: what lower goes by */
     uint64_t demand_seen_kib;       /* by the guest's mode, before the stall term */
@@ -166,16 +159,35 @@ struct guest {
     bool honest;                    /* last sample proved honesty: stall, swap-in or almost nothing available */
     bool foreign_hand;
     bool paused;
+    bool breach;
     uint64_t resumed_usec;          /* silence counts from here: what was known before the pause still holds */
     uint64_t stalled_since_usec;    /* 0: not stalled */
     uint64_t excess_since_usec;     /* the host sees it hold more than it says since then; 0: it does not */
-    bool breach;
     uint32_t breaches;              /* counted since the guest is known */
     uint32_t take_step_permille;    /* slow taking: 10 .. 80 per second */
     uint64_t take_tick_usec;        /* last slow take */
+    struct peak proof, rise;        /* decaying maxima */
+    struct peak rise_new;           /* rise while it settles: soon forgotten */
+    struct peak warm;               /* file cache that refaults proved to be in use; KiB */
+    struct selfmanaging selfmanaging;
+    struct motion motion;           /* the order under way, stuck, retry */
+    struct harm harm;
 
     struct guest_verdict verdict;
+
+    struct band band;
+    struct recent assigned_seen;    /* KiB, for pairing and marks */
+    struct recent used_seen;        /* KiB, for rise */
+    struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
 };
+
+/* Asks the processor for all that decide() reads of a guest, ahead of its turn in a loop: with thousands of guests it
+ * comes from memory, a guest's lines one after the other, and waiting for each is most of the time. */
+static inline void guest_fetch(const struct guest *g)
+{
+    for (size_t at = 0; at < offsetof(struct guest, band) + offsetof(struct band, weight); at += 64)
+        __builtin_prefetch((const char *)g + at);
+}
 
 void guest_init(struct guest *g, const struct guest_config *config, uint64_t now_usec);
 
