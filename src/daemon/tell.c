@@ -143,11 +143,7 @@ void tell_flags(struct tell *t, const struct engine_guest *g, uint32_t before)
         {GUEST_FLAG_SELF_MANAGING, "takes whatever memory is there; it gets no more until it shows a need",
          "is no longer held for taking whatever is there"},
         {GUEST_FLAG_FOREIGN_HAND, "is moved by another program; it is only watched", "is balanced again"},
-        {GUEST_FLAG_NO_BALLOON, "has neither balloon nor virtio-mem; add '-device virtio-balloon-pci' to balance it",
-         "has a lever now"},
-        {GUEST_FLAG_NOT_ONLINED, "leaves plugged memory offline, so it is not used; boot it with "
-         "memhp_default_state=online", "brought its plugged memory online"},
-    };
+    }; /* no lever, and plugged memory left offline: their driver says so, with the remedy */
     uint32_t now = g->core.verdict.flags;
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

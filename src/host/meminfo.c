@@ -8,7 +8,7 @@
 #include "number.h"
 #include "readfile.h"
 
-#define MEMINFO_SIZE 8192  /* 1.5 KB today */
+#define MEMINFO_SIZE  8192  /* 1.5 KB today */
 #define ARCSTATS_SIZE 32768 /* 6 KB today */
 
 /* As observe.h: beyond 64 PiB is no size. */
@@ -41,11 +41,8 @@ static void take_meminfo(const char *line, const char *end, void *user)
         const char *key;
         uint64_t *value;
     } fields[] = {
-        {"MemTotal:", &m->total_bytes},
-        {"MemAvailable:", &m->available_bytes},
-        {"MemFree:", &m->free_bytes},
-        {"SwapTotal:", &m->swap_total_bytes},
-        {"SwapFree:", &m->swap_free_bytes},
+        {"MemTotal:", &m->total_bytes},       {"MemAvailable:", &m->available_bytes}, {"MemFree:", &m->free_bytes},
+        {"SwapTotal:", &m->swap_total_bytes}, {"SwapFree:", &m->swap_free_bytes},
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {

@@ -14,7 +14,7 @@
 
 #define FIELD_STATE 3
 #define FIELD_START 22
-#define FIELD_RSS 24
+#define FIELD_RSS   24
 
 int procstat_parse(const char *buf, size_t len, struct procstat *ret, struct err *e)
 {

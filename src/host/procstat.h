@@ -11,9 +11,9 @@
 
 struct procstat {
     pid_t pid;
-    char state;            /* R running, S sleeping, D in a system call that can't be ended, T stopped, Z dead */
-    uint64_t start_ticks;  /* field 22: with pid and the host's boot id one process, for ever */
-    uint64_t rss_pages;    /* field 24 */
+    char state;           /* R running, S sleeping, D in a system call that can't be ended, T stopped, Z dead */
+    uint64_t start_ticks; /* field 22: with pid and the host's boot id one process, for ever */
+    uint64_t rss_pages;   /* field 24 */
 };
 
 /* -EPROTO where it is no such line. The command in it may hold any bytes, ')' included. */

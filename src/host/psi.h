@@ -15,6 +15,6 @@ struct psi {
 /* -EPROTO where the two totals are not there. */
 int psi_parse(const char *buf, size_t len, struct psi *ret, struct err *e);
 
-/* path: "/proc/pressure/memory" but in tests. -ENOENT, -EOPNOTSUPP: this kernel has none, or was booted with psi=0: that is
- * no trouble, the host is then judged by its free memory alone. */
+/* path: "/proc/pressure/memory" but in tests. -ENOENT, -EOPNOTSUPP: this kernel has none, or was booted with psi=0:
+ * that is no trouble, the host is then judged by its free memory alone. */
 int psi_read(const char *path, struct psi *ret, struct err *e);

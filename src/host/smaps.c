@@ -17,7 +17,7 @@
 
 struct mapping {
     uint64_t start, end;
-    char kind[5];          /* permissions: "rw-p" */
+    char kind[5]; /* permissions: "rw-p" */
     uint64_t inode;
     uint64_t resident_kib, swapped_kib;
 };
@@ -37,7 +37,7 @@ struct search {
     size_t n;
     uint64_t found; /* a bit for each region */
     struct run run;
-    uint64_t resident_kib, swapped_kib;             /* guest RAM */
+    uint64_t resident_kib, swapped_kib; /* guest RAM */
     uint64_t all_resident_kib, all_swapped_kib;
 };
 

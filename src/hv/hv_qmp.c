@@ -34,7 +34,7 @@ struct hv_qmp {
     struct directory *directories;
     size_t directories_n;
     struct sd_event_source *rescan;
-    bool changed;   /* something happened in a directory since the last scan */
+    bool changed; /* something happened in a directory since the last scan */
     bool full_told;
 };
 
@@ -103,7 +103,8 @@ static int add_guest(struct hv_qmp *driver, const char *name, const char *path, 
     struct qmp_guest *g, **last = &driver->guests;
 
     if (!hv_name_is_valid(name))
-        return err_set(e, EINVAL, "'%.80s' can't be the name of a guest: 1 to 63 printable bytes, none of / ' \" \\", name);
+        return err_set(e, EINVAL, "'%.80s' can't be the name of a guest: 1 to 63 printable bytes, none of / ' \" \\",
+                       name);
     if (strlen(path) >= sizeof(g->path))
         return err_set(e, ENAMETOOLONG, "the socket path '%.200s' of guest '%s' is longer than %zu bytes", path, name,
                        sizeof(g->path) - 1);
@@ -173,8 +174,10 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
         return;
     g = find_guest(driver, name);
     if (g && strcmp(g->path, path) != 0) {
-        qmp_guest_trouble(g, QMP_CAUSE_DOUBLE, EEXIST, "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, "
-                          "rename it", name, g->path, path);
+        qmp_guest_trouble(g, QMP_CAUSE_DOUBLE, EEXIST,
+                          "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, "
+                          "rename it",
+                          name, g->path, path);
         return;
     }
     if (!g && add_guest(driver, name, path, /* listed= */ false, &e) < 0) {
@@ -362,8 +365,8 @@ int hv_qmp_open(const struct hv_qmp_config *config, struct hv **ret, struct err 
     if (r == 0)
         r = smaps_pool_new(config->loop, "/proc", /* deadline_usec= */ 0, on_smaps, &driver->pool, e);
     if (r == 0) {
-        r = sd_event_add_time_relative(config->loop, &driver->rescan, CLOCK_MONOTONIC, 0, /* accuracy= */ 1000, on_rescan,
-                                       driver);
+        r = sd_event_add_time_relative(config->loop, &driver->rescan, CLOCK_MONOTONIC, 0, /* accuracy= */ 1000,
+                                       on_rescan, driver);
         if (r < 0)
             (void)err_set(e, -r, "no timer for the QEMU driver: %s", strerror(-r));
     }

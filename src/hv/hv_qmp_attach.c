@@ -52,7 +52,8 @@ void qmp_guest_command_failed(struct qmp_guest *g, const struct err *e)
         break;
     case ETIMEDOUT:
         qmp_guest_trouble(g, QMP_CAUSE_SILENT, ETIMEDOUT,
-                          "guest '%s' is silent: %s; it keeps its memory until QEMU answers again", g->vm.name, e->text);
+                          "guest '%s' is silent: %s; it keeps its memory until QEMU answers again", g->vm.name,
+                          e->text);
         break;
     default:
         qmp_guest_trouble(g, QMP_CAUSE_COMMAND, e->code, "guest '%s': %s", g->vm.name, e->text);
@@ -159,17 +160,22 @@ static void say_what_is_missing(struct qmp_guest *g)
 {
     if (!g->vm.pid)
         qmp_guest_trouble(g, QMP_CAUSE_PROCESS, ESRCH,
-                          "the process of guest '%s' can't be seen from here (another PID namespace?): what it holds is taken "
-                          "from QEMU's word; run ballastd in the host's PID namespace", g->vm.name);
+                          "the process of guest '%s' can't be seen from here (another PID namespace?): what it holds "
+                          "is taken "
+                          "from QEMU's word; run ballastd in the host's PID namespace",
+                          g->vm.name);
     for (size_t i = 0; i < g->devices.plugs_n; i++)
         if (!g->devices.plugs[i].path[0])
             qmp_guest_trouble(g, QMP_CAUSE_PLUG_ID, ENODEV,
-                              "guest '%s' has a virtio-mem device without id, which can't be resized; give it one: -device "
-                              "virtio-mem-pci,id=vm0,...", g->vm.name);
+                              "guest '%s' has a virtio-mem device without id, which can't be resized; give it one: "
+                              "-device "
+                              "virtio-mem-pci,id=vm0,...",
+                              g->vm.name);
     if (!(g->vm.caps & (HV_CAP_BALLOON | HV_CAP_PLUG)))
         qmp_guest_trouble(g, QMP_CAUSE_NO_LEVER, ENODEV,
                           "guest '%s' has no balloon device and no virtio-mem: its memory stays as it is; add -device "
-                          "virtio-balloon-pci,deflate-on-oom=on to its QEMU", g->vm.name);
+                          "virtio-balloon-pci,deflate-on-oom=on to its QEMU",
+                          g->vm.name);
 }
 
 static void attach(struct qmp_guest *g)
@@ -188,6 +194,7 @@ static void attach(struct qmp_guest *g)
     }
     if (is_new) {
         g->known = true;
+        g->told = 0; /* another process: all of it is news */
         g->statistics = (struct qmp_statistics){0};
         g->view_same_usec = 0;
         g->plug_blocked_usec = 0;
@@ -195,8 +202,8 @@ static void attach(struct qmp_guest *g)
         online_adopt(&g->online, plugged);
         watch_process(g);
         l->appeared(l->user, &g->vm, now);
-        say_what_is_missing(g);
     }
+    say_what_is_missing(g);
     if (g->running == g->told_paused) /* also where its event was missed while the connection was away */
         l->happened(l->user, &g->vm, g->running ? HV_HAPPENED_RESUMED : HV_HAPPENED_PAUSED, now);
     g->told_paused = !g->running;
@@ -367,14 +374,18 @@ static void say_busy(struct qmp_guest *g)
     pid_t pid = qmp_client_peer_pid(g->client);
 
     if (pid && procstat_read("/proc", pid, &stat, &e) == 0 && (stat.state == 'T' || stat.state == 't')) {
-        qmp_guest_trouble(g, QMP_CAUSE_BUSY, ETIMEDOUT, "the QEMU of guest '%s' (process %ld) is stopped and answers nothing; "
-                          "continue it with kill -CONT %ld", g->vm.name, (long)pid, (long)pid);
+        qmp_guest_trouble(g, QMP_CAUSE_BUSY, ETIMEDOUT,
+                          "the QEMU of guest '%s' (process %ld) is stopped and answers nothing; "
+                          "continue it with kill -CONT %ld",
+                          g->vm.name, (long)pid, (long)pid);
         return;
     }
     qmp_guest_trouble(g, QMP_CAUSE_BUSY, EBUSY,
-                      "the monitor '%s' of guest '%s' is in use by another client (QEMU serves one at a time); give ballast its "
+                      "the monitor '%s' of guest '%s' is in use by another client (QEMU serves one at a time); give "
+                      "ballast its "
                       "own: -chardev socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,wait=off -mon "
-                      "chardev=ballast,mode=control", g->path, g->vm.name, g->vm.name);
+                      "chardev=ballast,mode=control",
+                      g->path, g->vm.name, g->vm.name);
 }
 
 static void say_lost(struct qmp_guest *g, enum qmp_loss why, const struct err *e)
@@ -384,38 +395,50 @@ static void say_lost(struct qmp_guest *g, enum qmp_loss why, const struct err *e
     switch (why) {
     case QMP_LOSS_ABSENT:
         if (g->listed && !g->known)
-            qmp_guest_trouble(g, QMP_CAUSE_ABSENT, ENOENT, "no socket '%s' for guest '%s': it is taken up when its QEMU makes it "
-                              "(-qmp unix:%s,server=on,wait=off)", g->path, name, g->path);
+            qmp_guest_trouble(g, QMP_CAUSE_ABSENT, ENOENT,
+                              "no socket '%s' for guest '%s': it is taken up when its QEMU makes it "
+                              "(-qmp unix:%s,server=on,wait=off)",
+                              g->path, name, g->path);
         break;
     case QMP_LOSS_REFUSED:
         if (g->losses >= REFUSALS_TILL_SAID && !g->known && !g->left_over)
-            qmp_guest_trouble(g, QMP_CAUSE_NOBODY, ECONNREFUSED, "nobody listens on the socket '%s' of guest '%s': it is taken "
-                              "up when its QEMU runs; a left-over socket may be deleted", g->path, name);
+            qmp_guest_trouble(g, QMP_CAUSE_NOBODY, ECONNREFUSED,
+                              "nobody listens on the socket '%s' of guest '%s': it is taken "
+                              "up when its QEMU runs; a left-over socket may be deleted",
+                              g->path, name);
         break;
     case QMP_LOSS_DENIED:
-        qmp_guest_trouble(g, QMP_CAUSE_DENIED, EACCES, "no permission for the socket '%s' of guest '%s': run ballastd as root or "
-                          "as the user of that QEMU", g->path, name);
+        qmp_guest_trouble(g, QMP_CAUSE_DENIED, EACCES,
+                          "no permission for the socket '%s' of guest '%s': run ballastd as root or "
+                          "as the user of that QEMU",
+                          g->path, name);
         break;
     case QMP_LOSS_BUSY:
         say_busy(g);
         break;
     case QMP_LOSS_NOT_QMP:
-        qmp_guest_trouble(g, QMP_CAUSE_NOT_QMP, EPROTO, "the socket '%s' of guest '%s' does not speak QMP (%s); its monitor needs "
-                          "mode=control", g->path, name, e->text);
+        qmp_guest_trouble(g, QMP_CAUSE_NOT_QMP, EPROTO,
+                          "the socket '%s' of guest '%s' does not speak QMP (%s); its monitor needs "
+                          "mode=control",
+                          g->path, name, e->text);
         break;
     case QMP_LOSS_NONSENSE:
-        qmp_guest_trouble(g, QMP_CAUSE_NONSENSE, EPROTO, "the monitor '%s' of guest '%s' sent nonsense (%s): connection ended, "
-                          "trying again", g->path, name, e->text);
+        qmp_guest_trouble(g, QMP_CAUSE_NONSENSE, EPROTO,
+                          "the monitor '%s' of guest '%s' sent nonsense (%s): connection ended, "
+                          "trying again",
+                          g->path, name, e->text);
         break;
     case QMP_LOSS_ENDED:
         if (g->known && g->losses >= LOSSES_TILL_SAID)
-            qmp_guest_trouble(g, QMP_CAUSE_LOST, ECONNRESET, "the monitor '%s' of guest '%s' keeps closing, though its QEMU runs: "
-                              "it keeps its memory until the monitor answers", g->path, name);
+            qmp_guest_trouble(g, QMP_CAUSE_LOST, ECONNRESET,
+                              "the monitor '%s' of guest '%s' keeps closing, though its QEMU runs: "
+                              "it keeps its memory until the monitor answers",
+                              g->path, name);
         break;
     case QMP_LOSS_OTHER:
     case QMP_LOSS_COUNT:
-        qmp_guest_trouble(g, QMP_CAUSE_OTHER, e->code, "cannot use the monitor '%s' of guest '%s': %s; trying again", g->path,
-                          name, e->text);
+        qmp_guest_trouble(g, QMP_CAUSE_OTHER, e->code, "cannot use the monitor '%s' of guest '%s': %s; trying again",
+                          g->path, name, e->text);
     }
 }
 

@@ -14,8 +14,10 @@
 static int refuse_libvirt(const char *guest, const char *path, struct err *e)
 {
     return err_set(e, EPERM,
-                   "'%.120s' is libvirt's own monitor of guest '%s'; give the guest a second one (virsh edit, <qemu:commandline>): "
-                   "<qemu:arg value='-chardev'/> <qemu:arg value='socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,"
+                   "'%.120s' is libvirt's own monitor of guest '%s'; give the guest a second one (virsh edit, "
+                   "<qemu:commandline>): "
+                   "<qemu:arg value='-chardev'/> <qemu:arg "
+                   "value='socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,"
                    "wait=off'/> <qemu:arg value='-mon'/> <qemu:arg value='chardev=ballast,mode=control'/>",
                    path, guest, guest);
 }
@@ -23,7 +25,8 @@ static int refuse_libvirt(const char *guest, const char *path, struct err *e)
 static int refuse_proxmox(const char *guest, const char *path, struct err *e)
 {
     return err_set(e, EPERM,
-                   "'%.120s' is Proxmox VE's own monitor of guest '%s'; give the guest a second one, in its /etc/pve/qemu-server "
+                   "'%.120s' is Proxmox VE's own monitor of guest '%s'; give the guest a second one, in its "
+                   "/etc/pve/qemu-server "
                    "file: args: -chardev socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,wait=off -mon "
                    "chardev=ballast,mode=control",
                    path, guest, guest);

@@ -14,8 +14,8 @@ static void tell(struct qmp_guest *g, enum hv_happening what)
     l->happened(l->user, &g->vm, what, qmp_guest_now(g));
 }
 
-/* What was ordered before belongs to a machine that is gone. `actual` stays at its old value for seconds while the booting
- * kernel owns all of it; the engine counts that (S1b). */
+/* What was ordered before belongs to a machine that is gone. `actual` stays at its old value for seconds while the
+ * booting kernel owns all of it; the engine counts that (S1b). */
 static void on_reset(struct qmp_guest *g, struct json_object *data)
 {
     (void)data;

@@ -27,23 +27,23 @@ enum qmp_cause {
     QMP_CAUSE_REFUSED_PATH, /* the monitor of libvirt, Proxmox VE */
     QMP_CAUSE_DOUBLE,       /* two sockets of one name */
     QMP_CAUSE_ABSENT,
-    QMP_CAUSE_NOBODY,       /* a socket that nobody listens on */
+    QMP_CAUSE_NOBODY, /* a socket that nobody listens on */
     QMP_CAUSE_DENIED,
     QMP_CAUSE_BUSY,
     QMP_CAUSE_NOT_QMP,
     QMP_CAUSE_NONSENSE,
     QMP_CAUSE_LOST,
     QMP_CAUSE_OTHER,
-    QMP_CAUSE_PROBE,        /* a needed answer is missing or unusable */
-    QMP_CAUSE_SILENT,       /* commands pass their deadline */
-    QMP_CAUSE_ANSWER,       /* an answer that can't be used */
-    QMP_CAUSE_COMMAND,      /* a command that QEMU refused */
+    QMP_CAUSE_PROBE,   /* a needed answer is missing or unusable */
+    QMP_CAUSE_SILENT,  /* commands pass their deadline */
+    QMP_CAUSE_ANSWER,  /* an answer that can't be used */
+    QMP_CAUSE_COMMAND, /* a command that QEMU refused */
     QMP_CAUSE_NO_LEVER,
-    QMP_CAUSE_PLUG_ID,      /* a virtio-mem device without id */
-    QMP_CAUSE_OFFLINE,      /* plugged memory stayed offline */
-    QMP_CAUSE_PROCESS,      /* the process can't be told from the socket, or is not visible */
-    QMP_CAUSE_SMAPS,        /* /proc/PID/smaps can't be read */
-    QMP_CAUSE_REGIONS,      /* guest RAM not found in it */
+    QMP_CAUSE_PLUG_ID, /* a virtio-mem device without id */
+    QMP_CAUSE_OFFLINE, /* plugged memory stayed offline */
+    QMP_CAUSE_PROCESS, /* the process can't be told from the socket, or is not visible */
+    QMP_CAUSE_SMAPS,   /* /proc/PID/smaps can't be read */
+    QMP_CAUSE_REGIONS, /* guest RAM not found in it */
     QMP_CAUSE_COUNT
 };
 
@@ -77,20 +77,20 @@ struct qmp_guest {
     struct hv_qmp *driver;
     struct qmp_guest *next;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    bool listed;     /* explicit in the configuration: kept without a socket */
-    bool refused;    /* its path is none of ours: no client */
-    bool left_over;  /* a guest was behind this very socket and has ended: nobody listens, and that is no news */
-    bool seen;       /* still in its directory; scratch of a scan */
-    ino_t inode;     /* of the socket seen last: another one is another QEMU's */
+    bool listed;    /* explicit in the configuration: kept without a socket */
+    bool refused;   /* its path is none of ours: no client */
+    bool left_over; /* a guest was behind this very socket and has ended: nobody listens, and that is no news */
+    bool seen;      /* still in its directory; scratch of a scan */
+    ino_t inode;    /* of the socket seen last: another one is another QEMU's */
     struct qmp_client *client;
     uint32_t told;   /* bits of enum qmp_cause */
     uint32_t losses; /* in a row */
 
     /* the process */
-    bool known;      /* appeared() was told: vm is valid */
-    bool attached;   /* connected and probed */
+    bool known;    /* appeared() was told: vm is valid */
+    bool attached; /* connected and probed */
     uint64_t attached_usec;
-    pid_t pid;       /* of the connection being probed */
+    pid_t pid; /* of the connection being probed */
     uint64_t start_ticks;
     int pidfd;
     struct sd_event_source *pid_source;
@@ -108,7 +108,7 @@ struct qmp_guest {
     char uuid[40];
     char balloon_path[QMP_PATH_SIZE]; /* empty: no balloon */
     bool deflate_on_oom;
-    uint64_t base_bytes;              /* boot memory without pc-dimms */
+    uint64_t base_bytes; /* boot memory without pc-dimms */
     uint64_t regions[QMP_REGIONS_MAX];
     size_t regions_n;
 
@@ -120,7 +120,7 @@ struct qmp_guest {
     uint64_t ours[QMP_PLUGS_MAX]; /* requested sizes that are ours (S11) */
 
     /* samples under way */
-    unsigned levers_due;   /* answers to come */
+    unsigned levers_due; /* answers to come */
     bool levers_failed;
     bool view_due;
     uint64_t view_asked_usec; /* when the answer under way was asked for */
@@ -128,10 +128,10 @@ struct qmp_guest {
     uint64_t kicked_usec;     /* statistics out of turn were asked for */
     bool interval_off;        /* the second half of that could not be sent yet */
     struct qmp_statistics statistics;
-    bool host_due;            /* smaps or disk reads to come */
+    bool host_due; /* smaps or disk reads to come */
     bool disks_due;
     uint64_t disk_read_bytes;
-    struct smaps_job *job;    /* owned by the pool while job_busy */
+    struct smaps_job *job; /* owned by the pool while job_busy */
     bool job_busy;
     bool smaps_due;
     struct smaps smaps;
@@ -141,9 +141,9 @@ struct qmp_guest {
     struct qmp_move_call calls[QMP_MOVES_MAX];
     bool moving;
     uint64_t target_bytes, ordered_usec;
-    struct lever_order order;    /* as sent last */
-    uint64_t plug_moved_usec;    /* last movement of plugged memory, or the order */
-    uint64_t plug_blocked_usec;  /* until then nothing is plugged: it stayed offline; 0: may be */
+    struct lever_order order;   /* as sent last */
+    uint64_t plug_moved_usec;   /* last movement of plugged memory, or the order */
+    uint64_t plug_blocked_usec; /* until then nothing is plugged: it stayed offline; 0: may be */
     struct sd_event_source *poll;
 };
 
@@ -155,8 +155,8 @@ struct smaps_pool *qmp_guest_pool(const struct qmp_guest *g);
 
 /* hv_qmp_attach.c */
 int qmp_guest_connect(struct qmp_guest *g, struct err *e);
-void qmp_guest_detach(struct qmp_guest *g);                       /* forgets the connection's state; tells nobody */
-void qmp_guest_vanish(struct qmp_guest *g, const char *reason);   /* tells it if the guest was known */
+void qmp_guest_detach(struct qmp_guest *g);                     /* forgets the connection's state; tells nobody */
+void qmp_guest_vanish(struct qmp_guest *g, const char *reason); /* tells it if the guest was known */
 /* One sentence, once per cause. about_guest: with vm, where it is known. */
 void qmp_guest_trouble(struct qmp_guest *g, enum qmp_cause cause, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -175,5 +175,5 @@ void qmp_guest_probe_again(struct qmp_guest *g); /* a device came or went */
 
 /* hv_qmp_move.c */
 int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
-void qmp_guest_move_on(struct qmp_guest *g);      /* at each look at the levers */
-void qmp_guest_stop_moving(struct qmp_guest *g);  /* no commands; pending calls end with ECANCELED by the client */
+void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
+void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */

@@ -13,8 +13,8 @@
 /* QEMU's events of both devices come once a second at most: the levers are looked at by ourselves while they move. */
 #define POLL_USEC 50000ULL
 
-/* For how long: after this the engine's own look once a second is enough; the guest is stuck or slow. And long enough to see
- * that plugged memory stays offline. */
+/* For how long: after this the engine's own look once a second is enough; the guest is stuck or slow. And long enough
+ * to see that plugged memory stays offline. */
 #define POLL_FOR_USEC (ONLINE_PATIENCE_USEC + 500000ULL)
 
 /* virtio-mem had its moment when it has not moved for this long: an unplug of 128 MiB takes 2-20 ms, up to 0.8 s with
@@ -83,14 +83,15 @@ static int send_plug(struct qmp_guest *g, size_t i, uint64_t bytes, struct qmp_m
     char arguments[QMP_PATH_SIZE + 96];
     int r;
 
-    (void)snprintf(arguments, sizeof(arguments), "{\"path\":\"%s\",\"property\":\"requested-size\",\"value\":%" PRIu64 "}",
-                   g->devices.plugs[i].path, bytes);
+    (void)snprintf(arguments, sizeof(arguments),
+                   "{\"path\":\"%s\",\"property\":\"requested-size\",\"value\":%" PRIu64 "}", g->devices.plugs[i].path,
+                   bytes);
     r = call ? qmp_client_call(g->client, "qom-set", arguments, on_moved, call, e)
              : qmp_client_call(g->client, "qom-set", arguments, on_refined, g, e);
     if (r < 0)
         return r;
-    /* Commands are answered in order: every look at the levers asked for from now on sees this size. A look under way may
-     * not, so it is dropped. */
+    /* Commands are answered in order: every look at the levers asked for from now on sees this size. A look under way
+     * may not, so it is dropped. */
     g->ours[i] = g->devices.plugs[i].requested_bytes = bytes;
     g->levers_failed = g->levers_due > 0;
     if (call)
@@ -132,7 +133,8 @@ static bool has_arrived(const struct qmp_guest *g, const struct lever_state *s)
 {
     uint64_t actual = s->balloon_actual_bytes, wanted = g->order.balloon_bytes;
 
-    return (actual > wanted ? actual - wanted : wanted - actual) < PAGE_BYTES && s->plugged_bytes == g->order.plug_bytes && s->online_bytes == s->plugged_bytes;
+    return (actual > wanted ? actual - wanted : wanted - actual) < PAGE_BYTES &&
+           s->plugged_bytes == g->order.plug_bytes && s->online_bytes == s->plugged_bytes;
 }
 
 /* Plugged memory that the guest does not use is no memory given: it is taken back, and how to cure it is said. */
@@ -143,7 +145,8 @@ static void say_offline(struct qmp_guest *g, uint64_t now)
     g->plug_blocked_usec = now + PLUG_BLOCKED_USEC;
     qmp_guest_trouble(g, QMP_CAUSE_OFFLINE, EREMOTEIO,
                       "guest '%s' leaves %" PRIu64 " MiB of plugged memory offline: unplugged again; boot it with "
-                      "memhp_default_state=online memory_hotplug.online_policy=auto-movable, or run ballast-agent in it",
+                      "memhp_default_state=online memory_hotplug.online_policy=auto-movable, or run ballast-agent in "
+                      "it",
                       g->vm.name, missing >> 20);
     g->online.plugged_usec = 0; /* said */
 }
@@ -171,8 +174,8 @@ static int on_poll(struct sd_event_source *s, uint64_t usec, void *user)
 
 static void start_polling(struct qmp_guest *g, uint64_t now)
 {
-    if (!g->poll && sd_event_add_time(qmp_guest_loop(g), &g->poll, CLOCK_MONOTONIC, now + POLL_USEC, /* accuracy= */ 1000,
-                                      on_poll, g) < 0)
+    if (!g->poll && sd_event_add_time(qmp_guest_loop(g), &g->poll, CLOCK_MONOTONIC, now + POLL_USEC,
+                                      /* accuracy= */ 1000, on_poll, g) < 0)
         return; /* no memory: the engine's own looks must do */
     (void)sd_event_source_set_time(g->poll, now + POLL_USEC);
     (void)sd_event_source_set_enabled(g->poll, SD_EVENT_ONESHOT);

@@ -14,9 +14,10 @@
 /* QEMU's statistics have whole seconds: half of one in is the middle of what the stamp can mean. */
 #define STAMP_HALF_USEC 500000ULL
 
-/* QEMU asks the guest for statistics once a second. Whoever wants a view sooner than this after the last one makes it ask at
- * once (measured: new numbers within 20 ms, every 50 ms for as long as tried); the answer is read at the next look. */
-#define KICK_AFTER_USEC 900000ULL
+/* QEMU asks the guest for statistics once a second. Whoever wants a view sooner than this after the last one makes it
+ * ask at once (measured: new numbers within 20 ms, every 50 ms for as long as tried); the answer is read at the next
+ * look. */
+#define KICK_AFTER_USEC   900000ULL
 #define KICK_SPACING_USEC 45000ULL /* and not more often than this */
 
 /* ---- levers ---- */
@@ -185,8 +186,9 @@ static int ask_levers(struct qmp_guest *g, struct err *e)
 
 /* ---- statistics ---- */
 
-/* When the guest took them, on our clock: the stamp is wall clock with whole seconds. Never later than now, and where the
- * answer before still had the old ones, never before that was asked for: whatever a clock step makes of the stamp. */
+/* When the guest took them, on our clock: the stamp is wall clock with whole seconds. Never later than now, and where
+ * the answer before still had the old ones, never before that was asked for: whatever a clock step makes of the stamp.
+ */
 static uint64_t sample_time(const struct qmp_guest *g, const struct qmp_statistics *s, uint64_t mono, uint64_t wall)
 {
     uint64_t taken = s->last_update_sec < wall / 1000000 + 1 ? s->last_update_sec * 1000000 + STAMP_HALF_USEC : wall;
@@ -295,7 +297,8 @@ static int kick(struct qmp_guest *g, struct err *e)
         int r;
 
         (void)snprintf(arguments, sizeof(arguments),
-                       "{\"path\":\"%s\",\"property\":\"guest-stats-polling-interval\",\"value\":%d}", g->balloon_path, value);
+                       "{\"path\":\"%s\",\"property\":\"guest-stats-polling-interval\",\"value\":%d}", g->balloon_path,
+                       value);
         r = qmp_client_call(g->client, "qom-set", arguments, on_kicked, g, e);
         if (r < 0)
             return r;
@@ -354,12 +357,15 @@ void qmp_guest_smaps_done(struct qmp_guest *g, struct smaps_job *job)
         ; /* it has just ended: that is told when the connection ends */
     else if (job->result < 0)
         qmp_guest_trouble(g, QMP_CAUSE_SMAPS, job->error.code,
-                          "cannot see what guest '%s' really holds: %s; run ballastd as root or as the user of that QEMU",
+                          "cannot see what guest '%s' really holds: %s; run ballastd as root or as the user of that "
+                          "QEMU",
                           g->vm.name, job->error.text);
     else if (!job->smaps.all_found)
         qmp_guest_trouble(g, QMP_CAUSE_REGIONS, ENOENT,
-                          "guest '%s': its RAM can't be told from the rest of process %ld: all of the process counts as guest "
-                          "memory", g->vm.name, (long)job->pid);
+                          "guest '%s': its RAM can't be told from the rest of process %ld: all of the process counts "
+                          "as guest "
+                          "memory",
+                          g->vm.name, (long)job->pid);
     tell_host_view(g);
 }
 
@@ -409,8 +415,8 @@ int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e)
     int r = 0;
 
     if (!g->attached)
-        return err_set(e, ENOTCONN, "no connection to guest '%s'", g->vm.name);
-    if (r == 0 && what & HV_SAMPLE_LEVERS)
+        return 0; /* the loss was told; until the monitor is back nothing answers, and the last sample ages */
+    if (what & HV_SAMPLE_LEVERS)
         r = ask_levers(g, e);
     if (r == 0 && what & HV_SAMPLE_VIEW)
         r = ask_view(g, e);

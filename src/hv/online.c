@@ -58,8 +58,8 @@ void online_see_reset(struct online *o)
 {
     o->plugged_bytes = o->online_bytes = 0;
     o->plugged_usec = o->total_usec = 0;
-    /* base_bytes stays: it is the same boot memory, and nearly always the same kernel; it is learned again when the guest
-     * reports before its driver has plugged anything. */
+    /* base_bytes stays: it is the same boot memory, and nearly always the same kernel; it is learned again when the
+     * guest reports before its driver has plugged anything. */
 }
 
 bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t patience_usec, uint64_t now_usec)

@@ -7,17 +7,17 @@
 
 #include "err.h"
 
-/* QEMU's answers, taken apart: wrong types, missing members and absurd sizes give one clause ("no 'actual' in it") or an
- * OBS_UNSET, never more. Each returns 0, or -EPROTO with nothing written. `answer` is borrowed and may be NULL. */
+/* QEMU's answers, taken apart: wrong types, missing members and absurd sizes give one clause ("no 'actual' in it") or
+ * an OBS_UNSET, never more. Each returns 0, or -EPROTO with nothing written. `answer` is borrowed and may be NULL. */
 
 struct json_object;
 
 /* No machine has 64 PiB (the core counts up to that, POLICY_KIB_MAX): a size beyond it is a lie or "unset". */
 #define QMP_BYTES_MAX (1ULL << 56)
 
-#define QMP_PATH_SIZE 128    /* of a device in QEMU's object tree */
-#define QMP_PLUGS_MAX 8      /* virtio-mem devices of a guest: one for each NUMA node is usual */
-#define QMP_REGIONS_MAX 32   /* RAM regions: boot memory of each node, a region for each memory device */
+#define QMP_PATH_SIZE   128 /* of a device in QEMU's object tree */
+#define QMP_PLUGS_MAX   8   /* virtio-mem devices of a guest: one for each NUMA node is usual */
+#define QMP_REGIONS_MAX 32  /* RAM regions: boot memory of each node, a region for each memory device */
 
 int qmp_answer_balloon(struct json_object *answer, uint64_t *ret_actual_bytes, struct err *e);
 
@@ -38,8 +38,8 @@ struct qmp_plug {
 };
 struct qmp_memory_devices {
     struct qmp_plug plugs[QMP_PLUGS_MAX];
-    size_t plugs_n;       /* further virtio-mem devices are left alone */
-    uint64_t dimm_bytes;  /* pc-dimms: counted by the balloon as boot memory is */
+    size_t plugs_n;      /* further virtio-mem devices are left alone */
+    uint64_t dimm_bytes; /* pc-dimms: counted by the balloon as boot memory is */
 };
 int qmp_answer_memory_devices(struct json_object *answer, struct qmp_memory_devices *ret, struct err *e);
 
@@ -49,8 +49,8 @@ int qmp_answer_regions(struct json_object *answer, uint64_t ret_bytes[QMP_REGION
 /* An empty string for QEMU's all-zero UUID: it is none. */
 int qmp_answer_uuid(struct json_object *answer, char ret[40], struct err *e);
 
-/* Name of the first child whose type starts with prefix ("child<virtio-balloon"), in a qom-list answer; names that would
- * not be safe inside a command are no names. False: none. */
+/* Name of the first child whose type starts with prefix ("child<virtio-balloon"), in a qom-list answer; names that
+ * would not be safe inside a command are no names. False: none. */
 bool qmp_answer_child(struct json_object *answer, const char *prefix, char *ret_name, size_t size);
 
 /* Bytes read from all disks (query-blockstats). */

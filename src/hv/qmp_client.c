@@ -18,7 +18,7 @@
 #include "qmp_message.h"
 
 /* First size of the input buffer, and what it shrinks back to: nearly all answers are shorter than this. */
-#define IN_MIN 4096U
+#define IN_MIN  4096U
 #define OUT_MIN 4096U
 
 #define FLOOD_WINDOW_USEC 1000000ULL
@@ -35,7 +35,7 @@ struct call {
     uint64_t deadline_usec; /* 0: past, already told as ETIMEDOUT; kept to know a late answer */
     qmp_reply_fn *done;
     void *user;
-    char command[32];       /* for sentences */
+    char command[32]; /* for sentences */
 };
 
 struct qmp_client {
@@ -282,7 +282,9 @@ static void take_answer(struct qmp_client *c, const struct qmp_message *m)
         return;
     }
     (void)err_set(&e, error_code_of(m->name), "QEMU refused '%s': %s", call->command,
-                  m->text[0] ? m->text : m->name[0] ? m->name : "no reason given");
+                  m->text[0]   ? m->text
+                  : m->name[0] ? m->name
+                               : "no reason given");
     finish_call(c, call, NULL, &e);
 }
 

@@ -8,35 +8,35 @@
 
 #include "err.h"
 
-/* An asynchronous QMP client on a unix socket, driven by sd-event: greeting, capabilities, commands with a deadline each,
- * events, reconnecting. It never blocks, and what the peer sends can cost at most the connection: garbage, lines without
- * end, deep nesting, unasked answers and floods end it with one sentence; others are not delayed, as at most
+/* An asynchronous QMP client on a unix socket, driven by sd-event: greeting, capabilities, commands with a deadline
+ * each, events, reconnecting. It never blocks, and what the peer sends can cost at most the connection: garbage, lines
+ * without end, deep nesting, unasked answers and floods end it with one sentence; others are not delayed, as at most
  * QMP_CLIENT_READ_BYTES are read per turn of the loop. */
 
 struct sd_event;
 struct json_object;
 struct qmp_client;
 
-#define QMP_CLIENT_DEADLINE_USEC 2000000ULL     /* docs/design.md 10: QMP deadline */
+#define QMP_CLIENT_DEADLINE_USEC    2000000ULL  /* docs/design.md 10: QMP deadline */
 #define QMP_CLIENT_BACKOFF_MIN_USEC 100000ULL   /* a QEMU that just made its socket listens a moment later */
 #define QMP_CLIENT_BACKOFF_MAX_USEC 10000000ULL /* a monitor in use is asked for six times a minute */
-#define QMP_CLIENT_STEADY_USEC 60000000ULL      /* a connection this old did well: the next loss starts at BACKOFF_MIN */
-#define QMP_CLIENT_READ_BYTES 65536U            /* per turn of the loop, so that a chatty peer leaves time for others */
-#define QMP_CLIENT_CALLS_MAX 64U                /* unanswered commands, those past their deadline included */
-#define QMP_CLIENT_OUT_MAX 65536U               /* bytes of commands that the peer has not read yet */
-#define QMP_CLIENT_FLOOD_MESSAGES 1000U         /* events and late answers a second; QEMU limits most events to one */
-#define QMP_CLIENT_FLOOD_BYTES (8U << 20)       /* and their bytes a second */
+#define QMP_CLIENT_STEADY_USEC      60000000ULL /* a connection this old did well: next loss starts at BACKOFF_MIN */
+#define QMP_CLIENT_READ_BYTES       65536U      /* per turn of the loop, so that a chatty peer leaves time for others */
+#define QMP_CLIENT_CALLS_MAX        64U         /* unanswered commands, those past their deadline included */
+#define QMP_CLIENT_OUT_MAX          65536U      /* bytes of commands that the peer has not read yet */
+#define QMP_CLIENT_FLOOD_MESSAGES   1000U       /* events and late answers a second; QEMU limits most events to one */
+#define QMP_CLIENT_FLOOD_BYTES      (8U << 20)  /* and their bytes a second */
 
 /* Why there is no connection (any more). */
 enum qmp_loss {
-    QMP_LOSS_ABSENT,  /* no such socket */
-    QMP_LOSS_REFUSED, /* a socket that nobody listens on */
-    QMP_LOSS_DENIED,  /* permission */
-    QMP_LOSS_BUSY,    /* connected but not greeted: in use by another client (one at a time) */
-    QMP_LOSS_NOT_QMP, /* greeted with something else */
-    QMP_LOSS_NONSENSE,/* garbage, flood, oversize: our side ended it */
-    QMP_LOSS_ENDED,   /* the peer closed it */
-    QMP_LOSS_OTHER,   /* socket errors, no memory */
+    QMP_LOSS_ABSENT,   /* no such socket */
+    QMP_LOSS_REFUSED,  /* a socket that nobody listens on */
+    QMP_LOSS_DENIED,   /* permission */
+    QMP_LOSS_BUSY,     /* connected but not greeted: in use by another client (one at a time) */
+    QMP_LOSS_NOT_QMP,  /* greeted with something else */
+    QMP_LOSS_NONSENSE, /* garbage, flood, oversize: our side ended it */
+    QMP_LOSS_ENDED,    /* the peer closed it */
+    QMP_LOSS_OTHER,    /* socket errors, no memory */
     QMP_LOSS_COUNT
 };
 
@@ -46,7 +46,8 @@ struct qmp_client_handler {
     void (*ready)(void *user); /* greeting and capabilities are done: commands may be sent */
     /* data: borrowed for the call; NULL where the event has none. */
     void (*event)(void *user, const char *name, struct json_object *data);
-    /* One sentence. Calls under way have ended with ECANCELED before. The client tries again by itself, later and later. */
+    /* One sentence. Calls under way have ended with ECANCELED before. The client tries again by itself, later and
+     * later. */
     void (*lost)(void *user, enum qmp_loss why, const struct err *e);
     void *user;
 };
@@ -65,13 +66,13 @@ int qmp_client_new(const struct qmp_client_config *config, struct qmp_client **r
 /* Calls under way end with ECANCELED, from inside this call. Fine in a callback. */
 struct qmp_client *qmp_client_free(struct qmp_client *c);
 
-/* value: borrowed for the call, may be NULL (JSON null). On failure value is NULL and e->code tells: ETIMEDOUT no answer
- * within the deadline; ECANCELED the connection ended; ENOSYS QEMU does not know the command; ENODEV no such device or
- * none active; EREMOTEIO QEMU refused otherwise. Once per call, from the loop or from qmp_client_free(). */
+/* value: borrowed for the call, may be NULL (JSON null). On failure value is NULL and e->code tells: ETIMEDOUT no
+ * answer within the deadline; ECANCELED the connection ended; ENOSYS QEMU does not know the command; ENODEV no such
+ * device or none active; EREMOTEIO QEMU refused otherwise. Once per call, from the loop or from qmp_client_free(). */
 typedef void qmp_reply_fn(void *user, struct json_object *value, const struct err *e);
 
-/* Sends a command. arguments: JSON text of the object, or NULL for none. Needs no memory beyond what the client already has.
- * Returns 0, or -ENOTCONN (not ready), -EBUSY (QMP_CLIENT_CALLS_MAX unanswered, or QMP_CLIENT_OUT_MAX unread). */
+/* Sends a command. arguments: JSON text of the object, or NULL for none. Needs no memory beyond what the client already
+ * has. Returns 0, or -ENOTCONN (not ready), -EBUSY (QMP_CLIENT_CALLS_MAX unanswered, or QMP_CLIENT_OUT_MAX unread). */
 int qmp_client_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
                     struct err *e);
 

@@ -133,8 +133,7 @@ static int parse_root(const char *buf, size_t len, struct json_object **ret, str
         memcpy(raw, buf, n);
         raw[n] = '\0';
         qmp_copy_printable(start, sizeof(start), raw);
-        return err_set(e, EPROTO, "no JSON (%s): '%s%s'", json_tokener_error_desc(error), start,
-                       len > n ? "..." : "");
+        return err_set(e, EPROTO, "no JSON (%s): '%s%s'", json_tokener_error_desc(error), start, len > n ? "..." : "");
     }
     *ret = root;
     return 0;
@@ -166,8 +165,7 @@ int qmp_message_parse(const char *buf, size_t len, struct qmp_message *ret, stru
             qmp_copy_printable(m.name, sizeof(m.name), text);
         if (qmp_get_string(value, "desc", &text))
             qmp_copy_printable(m.text, sizeof(m.text), text);
-    } else if (json_object_is_type(m.root, json_type_object) &&
-               json_object_object_get_ex(m.root, "return", &m.body)) {
+    } else if (json_object_is_type(m.root, json_type_object) && json_object_object_get_ex(m.root, "return", &m.body)) {
         m.kind = QMP_RETURN;
     } else {
         json_object_put(m.root);

@@ -15,7 +15,8 @@ struct json_object;
 /* Longest line taken (docs/design.md 10). The largest answer QEMU gives at all is its schema with 207 KB. */
 #define QMP_LINE_MAX (4U << 20)
 
-/* json-c spends some 100 bytes on a value of two characters: 4 MiB of them would cost 200 MB. QEMU's schema has fewer. */
+/* json-c spends some 100 bytes on a value of two characters: 4 MiB of them would cost 200 MB. QEMU's schema has fewer.
+ */
 #define QMP_VALUES_MAX 65536U
 
 /* query-blockstats nests one level for each image of a backing chain; QEMU itself refuses more than 1024. */
@@ -37,12 +38,12 @@ enum qmp_kind {
 
 struct qmp_message {
     enum qmp_kind kind;
-    bool has_id;               /* false also where the id is none of ours (no whole number >= 0) */
+    bool has_id; /* false also where the id is none of ours (no whole number >= 0) */
     uint64_t id;
-    struct json_object *root;  /* owned: qmp_message_done() */
-    struct json_object *body;  /* borrowed from root; may be NULL (JSON null, event without data) */
-    char name[QMP_NAME_SIZE];  /* event name or error class; printable */
-    char text[QMP_TEXT_SIZE];  /* error description; printable */
+    struct json_object *root; /* owned: qmp_message_done() */
+    struct json_object *body; /* borrowed from root; may be NULL (JSON null, event without data) */
+    char name[QMP_NAME_SIZE]; /* event name or error class; printable */
+    char text[QMP_TEXT_SIZE]; /* error description; printable */
 };
 
 /* Takes one line (without or with its line end) apart. Returns 0 and fills *ret, or -EPROTO / -EMSGSIZE / -ENOMEM. */

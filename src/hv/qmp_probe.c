@@ -11,8 +11,8 @@
 #include "hv_qmp.h"
 #include "log.h"
 
-/* qmp-probe DIR [NAME=MIB ...]: prints what the QEMU driver sees, once a second and at each event, until its standard input
- * ends. A line "NAME MIB" on it sets a target. For tests by hand. */
+/* qmp-probe DIR [NAME=MIB ...]: prints what the QEMU driver sees, once a second and at each event, until its standard
+ * input ends. A line "NAME MIB" on it sets a target. For tests by hand. */
 
 #define GUESTS_MAX 64
 
@@ -35,8 +35,8 @@ static uint64_t now(void)
 static void appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
 {
     (void)user;
-    printf("%.3f %s appeared: uuid '%s' pid %ld start %" PRIu64 " caps %x\n", (double)now_usec / 1e6, vm->name, vm->uuid,
-           (long)vm->pid, vm->start_ticks, vm->caps);
+    printf("%.3f %s appeared: uuid '%s' pid %ld start %" PRIu64 " caps %x\n", (double)now_usec / 1e6, vm->name,
+           vm->uuid, (long)vm->pid, vm->start_ticks, vm->caps);
     for (size_t i = 0; i < GUESTS_MAX; i++)
         if (!vms[i]) {
             vms[i] = vm;
@@ -57,9 +57,9 @@ static void levers(void *user, struct hv_vm *vm, const struct obs_levers *s)
 {
     (void)user;
     printf("%.3f %s levers: boot %.1f actual %.1f plugged %.1f requested %.1f online %.1f most %.1f block %.1f%s%s\n",
-           (double)s->time_usec / 1e6, vm->name, mib(s->boot_bytes), mib(s->balloon_actual_bytes), mib(s->plugged_bytes),
-           mib(s->requested_bytes), mib(s->online_bytes), mib(s->pluggable_bytes), mib(s->block_bytes),
-           s->has_balloon ? " balloon" : "", s->deflate_on_oom ? " deflate-on-oom" : "");
+           (double)s->time_usec / 1e6, vm->name, mib(s->boot_bytes), mib(s->balloon_actual_bytes),
+           mib(s->plugged_bytes), mib(s->requested_bytes), mib(s->online_bytes), mib(s->pluggable_bytes),
+           mib(s->block_bytes), s->has_balloon ? " balloon" : "", s->deflate_on_oom ? " deflate-on-oom" : "");
 }
 
 static void host_view(void *user, struct hv_vm *vm, const struct obs_host_view *s)
@@ -80,7 +80,8 @@ static void view(void *user, struct hv_vm *vm, const struct obs_guest_view *s)
 
 static void happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
 {
-    static const char *const names[HV_HAPPENED_COUNT] = {"reset", "panic", "shutdown", "paused", "resumed", "foreign hand"};
+    static const char *const names[HV_HAPPENED_COUNT] = {"reset",   "panic",        "shutdown",   "paused",
+                                                         "resumed", "foreign hand", "driver lost"};
 
     (void)user;
     printf("%.3f %s happened: %s\n", (double)now_usec / 1e6, vm->name, names[what]);

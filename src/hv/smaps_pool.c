@@ -27,9 +27,9 @@ struct smaps_pool {
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t work, quit;
-    struct smaps_job *first, **last;  /* to do */
+    struct smaps_job *first, **last; /* to do */
     struct smaps_job *finished;
-    struct smaps_job *running;        /* on threads now */
+    struct smaps_job *running; /* on threads now */
     unsigned threads, late;
     bool closing;
     bool abandoned; /* its owner left while readings hung: the last thread frees it */

@@ -9,16 +9,16 @@
 #include "err.h"
 #include "smaps.h"
 
-/* A few threads that read /proc/PID/smaps, because that takes the process's mmap lock and can hang with it. A reading past its
- * deadline is given up: another thread takes its place, so that one hung guest delays no other (S4). At most
+/* A few threads that read /proc/PID/smaps, because that takes the process's mmap lock and can hang with it. A reading
+ * past its deadline is given up: another thread takes its place, so that one hung guest delays no other (S4). At most
  * SMAPS_POOL_LATE_MAX readings may hang; with all of them, nothing is read until one returns. */
 
 struct sd_event;
 struct smaps_pool;
 
 #define SMAPS_POOL_DEADLINE_USEC 2000000ULL
-#define SMAPS_POOL_LATE_MAX 8U
-#define SMAPS_POOL_STACK_BYTES (256U << 10) /* S14 */
+#define SMAPS_POOL_LATE_MAX      8U
+#define SMAPS_POOL_STACK_BYTES   (256U << 10) /* S14 */
 
 /* One guest's reading; made once per guest. Whoever submits it does not touch it until done(). */
 struct smaps_job {
@@ -46,7 +46,7 @@ int smaps_pool_new(struct sd_event *loop, const char *proc, uint64_t deadline_us
 /* Waits for readings that are not late (milliseconds). No done() comes any more. Jobs under way are freed. */
 struct smaps_pool *smaps_pool_free(struct smaps_pool *pool);
 
-struct smaps_job *smaps_job_new(void); /* NULL: no memory */
+struct smaps_job *smaps_job_new(void);                   /* NULL: no memory */
 struct smaps_job *smaps_job_free(struct smaps_job *job); /* only one that is not submitted */
 
 /* Hands the job to the pool. */

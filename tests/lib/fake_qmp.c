@@ -65,8 +65,8 @@ void fake_qmp_refuse(struct fake_qmp *f, unsigned long long id, const char *clas
 {
     char line[512];
 
-    (void)snprintf(line, sizeof(line), "{\"id\": %llu, \"error\": {\"class\": \"%s\", \"desc\": \"%s\"}}\r\n", id, class,
-                   desc);
+    (void)snprintf(line, sizeof(line), "{\"id\": %llu, \"error\": {\"class\": \"%s\", \"desc\": \"%s\"}}\r\n", id,
+                   class, desc);
     fake_qmp_send_text(f, line);
 }
 

@@ -6,12 +6,13 @@
 
 #include <systemd/sd-event.h>
 
-/* A QMP server for tests, on the test's own loop: it greets, hands each command to the test, and sends what the test says,
- * right or wrong. One client at a time is served; others wait in the queue, as with QEMU. */
+/* A QMP server for tests, on the test's own loop: it greets, hands each command to the test, and sends what the test
+ * says, right or wrong. One client at a time is served; others wait in the queue, as with QEMU. */
 
 struct fake_qmp;
 
-#define FAKE_QMP_GREETING "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7}},\"capabilities\":[\"oob\"]}}\r\n"
+#define FAKE_QMP_GREETING                                                                                              \
+    "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":0,\"minor\":2,\"major\":7}},\"capabilities\":[\"oob\"]}}\r\n"
 
 struct fake_qmp_config {
     sd_event *loop;

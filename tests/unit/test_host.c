@@ -79,8 +79,8 @@ static void meminfo_refuses_what_it_cannot_use(void **state)
         "",
         "MemTotal:",
         "MemTotal: x kB\nMemAvailable: 5 kB\n",
-        "MemTotal: 100 kB\n",                          /* before Linux 3.14 */
-        "MemTotal: 100 kB\nMemAvailable: 101 kB\n",    /* more than there is */
+        "MemTotal: 100 kB\n",                       /* before Linux 3.14 */
+        "MemTotal: 100 kB\nMemAvailable: 101 kB\n", /* more than there is */
         "MemTotal: 99999999999999999999 kB\nMemAvailable: 1 kB\n",
         "MemTotal: 9999999999999999 kB\nMemAvailable: 1 kB\n",
         "\n\n\n",
@@ -211,8 +211,10 @@ static size_t print_smaps(char *buf, size_t size, const struct mapping *m, size_
 
     for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(buf + len, size - len,
-                                "%llx-%llx %s 00000000 00:01 %u %s\nSize: %llu kB\nRss: %u kB\nPss: 1 kB\nAnonymous: 5 kB\n"
-                                "Shared_Hugetlb:  0 kB\nPrivate_Hugetlb: %u kB\nSwap:  %u kB\nSwapPss: 9 kB\nVmFlags: rd wr\n",
+                                "%llx-%llx %s 00000000 00:01 %u %s\nSize: %llu kB\nRss: %u kB\nPss: 1 kB\nAnonymous: 5 "
+                                "kB\n"
+                                "Shared_Hugetlb:  0 kB\nPrivate_Hugetlb: %u kB\nSwap:  %u kB\nSwapPss: 9 kB\nVmFlags: "
+                                "rd wr\n",
                                 (unsigned long long)m[i].start_mib << 20,
                                 (unsigned long long)(m[i].start_mib + m[i].size_mib) << 20, m[i].kind, m[i].inode,
                                 m[i].inode ? "/memfd:x (deleted)" : "", (unsigned long long)m[i].size_mib << 10,
@@ -230,32 +232,68 @@ static void smaps_finds_guest_ram(void **state)
         bool found;
     } cases[] = {
         {"one region between others",
-         {{1, 4, "r-xp", 7, 3, 0, 0}, {100, 256, "rw-p", 0, 120, 16, 0}, {356, 1, "---p", 0, 0, 0, 0}, {500, 8, "rw-p", 0, 5, 0, 0}},
-         {256}, 120, 16, 8, true},
+         {{1, 4, "r-xp", 7, 3, 0, 0},
+          {100, 256, "rw-p", 0, 120, 16, 0},
+          {356, 1, "---p", 0, 0, 0, 0},
+          {500, 8, "rw-p", 0, 5, 0, 0}},
+         {256},
+         120,
+         16,
+         8,
+         true},
         {"two regions, equal sizes summed",
          {{100, 256, "rw-p", 0, 100, 1, 0}, {400, 256, "rw-p", 0, 50, 2, 0}, {700, 64, "rw-s", 9, 64, 0, 0}},
-         {256, 256, 64}, 214, 3, 0, true},
+         {256, 256, 64},
+         214,
+         3,
+         0,
+         true},
         {"split by mbind or madvise",
-         {{100, 128, "rw-p", 0, 10, 0, 0}, {228, 64, "rw-p", 0, 20, 1, 0}, {292, 64, "rw-p", 0, 30, 2, 0}, {500, 9, "rw-p", 0, 1, 0, 0}},
-         {256}, 60, 3, 1, true},
+         {{100, 128, "rw-p", 0, 10, 0, 0},
+          {228, 64, "rw-p", 0, 20, 1, 0},
+          {292, 64, "rw-p", 0, 30, 2, 0},
+          {500, 9, "rw-p", 0, 1, 0, 0}},
+         {256},
+         60,
+         3,
+         1,
+         true},
         {"adjoining, but each a region of its own",
          {{100, 128, "rw-p", 0, 10, 0, 0}, {228, 64, "rw-p", 0, 20, 0, 0}, {292, 5, "rw-p", 0, 30, 0, 0}},
-         {128, 64}, 30, 0, 30, true},
+         {128, 64},
+         30,
+         0,
+         30,
+         true},
         {"read-only of that size is none",
          {{100, 256, "r--p", 0, 10, 0, 0}, {400, 256, "rw-p", 0, 20, 0, 0}},
-         {256}, 20, 0, 10, true},
+         {256},
+         20,
+         0,
+         10,
+         true},
         {"hugetlb pages are not in Rss",
          {{100, 256, "rw-s", 4, 0, 0, 200}, {400, 3, "rw-p", 0, 2, 0, 0}},
-         {256}, 200, 0, 2, true},
+         {256},
+         200,
+         0,
+         2,
+         true},
         {"not found: all of the process counts",
          {{100, 250, "rw-p", 0, 10, 3, 0}, {400, 6, "rw-p", 0, 20, 1, 0}},
-         {256}, 30, 4, 0, false},
+         {256},
+         30,
+         4,
+         0,
+         false},
         {"one of two not found",
          {{100, 256, "rw-p", 0, 10, 3, 0}, {400, 6, "rw-p", 0, 20, 1, 0}},
-         {256, 512}, 30, 4, 0, false},
-        {"nothing to look for",
-         {{100, 256, "rw-p", 0, 10, 3, 0}},
-         {0}, 10, 3, 0, false},
+         {256, 512},
+         30,
+         4,
+         0,
+         false},
+        {"nothing to look for", {{100, 256, "rw-p", 0, 10, 3, 0}}, {0}, 10, 3, 0, false},
     };
 
     (void)state;
@@ -282,7 +320,8 @@ static void smaps_finds_guest_ram(void **state)
 
 static void smaps_of_nonsense(void **state)
 {
-    static const char *const bad[] = {"hello\n", "Rss: 5 kB\n", "7f-7e rw-p 0 0:0 0\n", "7f00-8000 rw-p\n", " 7f00-8000 rw-p 0 0:0 0\n"};
+    static const char *const bad[] = {"hello\n", "Rss: 5 kB\n", "7f-7e rw-p 0 0:0 0\n", "7f00-8000 rw-p\n",
+                                      " 7f00-8000 rw-p 0 0:0 0\n"};
     static const char huge[] = "1000-2000 rw-p 0 00:00 0\nRss: 18446744073709551615 kB\nSwap: 99999999999999 kB\n";
     uint64_t region = 4096;
     struct smaps s;
@@ -348,7 +387,8 @@ static void smaps_of_this_process(void **state)
     assert_true(s.all_found);
     assert_true(s.resident_bytes + s.swapped_bytes >= 10 * MIB && s.resident_bytes <= 12 * MIB);
     assert_true(s.overhead_bytes > 0);
-    assert_int_equal(smaps_read("/proc", getpid(), stat.start_ticks + 1, &region, 1, &scratch, &scratch_size, &s, &e), -ESRCH);
+    assert_int_equal(smaps_read("/proc", getpid(), stat.start_ticks + 1, &region, 1, &scratch, &scratch_size, &s, &e),
+                     -ESRCH);
     assert_int_equal(munmap(before, size + 2 * MIB), 0);
 }
 

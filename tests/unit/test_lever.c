@@ -17,8 +17,8 @@ struct state {
 
 static struct lever_state state_of(const struct state *s)
 {
-    return (struct lever_state){s->boot * MIB,   s->actual * MIB,    s->plugged * MIB, s->online * MIB,
-                                s->pluggable * MIB, s->block * MIB, s->balloon};
+    return (struct lever_state){s->boot * MIB,      s->actual * MIB, s->plugged * MIB, s->online * MIB,
+                                s->pluggable * MIB, s->block * MIB,  s->balloon};
 }
 
 static void splits(void **unused)
@@ -99,8 +99,8 @@ static void refines(void **unused)
     }
 }
 
-/* Whatever the state and the target: within the levers, a multiple of the block, never more than ordered when growing, and an
- * obedient guest ends exactly at the target but for a block. */
+/* Whatever the state and the target: within the levers, a multiple of the block, never more than ordered when growing,
+ * and an obedient guest ends exactly at the target but for a block. */
 static void holds_for_all_states(void **unused)
 {
     unsigned short seed[3] = {1, 2, 3};
@@ -127,7 +127,8 @@ static void holds_for_all_states(void **unused)
         if (!s.has_balloon)
             assert_true(order.balloon_bytes == s.boot_bytes);
         if (target >= assigned && order.plug_bytes != s.plugged_bytes && order.plug_bytes > 0)
-            assert_true(order.balloon_bytes + order.plug_bytes < target + s.block_bytes); /* a block half online stays */
+            assert_true(order.balloon_bytes + order.plug_bytes <
+                        target + s.block_bytes); /* a block half online stays */
         if (target < assigned) {
             assert_true(order.plug_bytes <= s.plugged_bytes);
             /* unplug first: never an inflating balloon beside it */
@@ -157,9 +158,9 @@ static void spreads(void **unused)
         {{{0, 512, 2}, {0, 512, 2}, {0, 512, 2}}, 600, {512, 88, 0}},
         {{{512, 512, 2}, {88, 512, 2}, {0, 512, 2}}, 100, {100, 0, 0}},
         {{{512, 512, 2}, {88, 512, 2}, {40, 512, 2}}, 600, {512, 88, 0}},
-        {{{0, 512, 128}, {0, 512, 128}, {0, 0, 0}}, 600, {512, 0, 0}},   /* 88 is no block */
+        {{{0, 512, 128}, {0, 512, 128}, {0, 0, 0}}, 600, {512, 0, 0}},     /* 88 is no block */
         {{{512, 512, 128}, {512, 512, 128}, {0, 0, 0}}, 600, {512, 0, 0}}, /* rounded down */
-        {{{64, 64, 0}, {0, 512, 2}, {0, 0, 0}}, 100, {64, 36, 0}},       /* the first can't be set */
+        {{{64, 64, 0}, {0, 512, 2}, {0, 0, 0}}, 100, {64, 36, 0}},         /* the first can't be set */
         {{{0, 512, 2}, {0, 512, 2}, {0, 512, 2}}, 9999, {512, 512, 512}},
         {{{100, 512, 2}, {100, 512, 2}, {100, 512, 2}}, 300, {100, 100, 100}},
     };
@@ -250,7 +251,8 @@ static void online_missing_after_five_seconds(void **unused)
     online_adopt(&o, 0);
     online_see_total(&o, 218 * MIB, 0, BOOT, true, 1 * SEC);
     online_see_plugged(&o, 128 * MIB, 2 * SEC);
-    assert_false(online_is_missing(&o, 2 * MIB, ONLINE_PATIENCE_USEC, 8 * SEC)); /* no statistics since: silence proves nothing */
+    assert_false(online_is_missing(&o, 2 * MIB, ONLINE_PATIENCE_USEC,
+                                   8 * SEC)); /* no statistics since: silence proves nothing */
     online_see_total(&o, 218 * MIB, 0, BOOT, true, 3 * SEC);
     assert_false(online_is_missing(&o, 2 * MIB, ONLINE_PATIENCE_USEC, 6 * SEC));
     assert_true(online_is_missing(&o, 2 * MIB, ONLINE_PATIENCE_USEC, 7 * SEC));

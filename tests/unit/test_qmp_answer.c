@@ -49,7 +49,8 @@ static void messages_are_told_apart(void **state)
 
 static void messages_cut_anywhere(void **state)
 {
-    static const char line[] = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"x\\u00e4\"}, \"id\": 18446744073709551615}";
+    static const char line[] = "{\"error\": {\"class\": \"GenericError\", \"desc\": \"x\\u00e4\"}, \"id\": "
+                               "18446744073709551615}";
 
     (void)state;
     for (size_t cut = 0; cut < strlen(line); cut++) {
@@ -95,9 +96,12 @@ static struct json_object *json(const char *text)
 
 static void statistics_as_qemu_sends_them(void **state)
 {
-    struct json_object *o = json("{\"stats\": {\"stat-htlb-pgalloc\": 0, \"stat-swap-out\": 0, \"stat-available-memory\": 202375168, "
-                                 "\"stat-free-memory\": 199655424, \"stat-minor-faults\": 6300, \"stat-total-memory\": 229011456, "
-                                 "\"stat-swap-in\": 4096, \"stat-disk-caches\": 2359296, \"stat-oom-kills\": 3}, \"last-update\": "
+    struct json_object *o = json("{\"stats\": {\"stat-htlb-pgalloc\": 0, \"stat-swap-out\": 0, "
+                                 "\"stat-available-memory\": 202375168, "
+                                 "\"stat-free-memory\": 199655424, \"stat-minor-faults\": 6300, \"stat-total-memory\": "
+                                 "229011456, "
+                                 "\"stat-swap-in\": 4096, \"stat-disk-caches\": 2359296, \"stat-oom-kills\": 3}, "
+                                 "\"last-update\": "
                                  "1700000000}");
     struct qmp_statistics s;
     struct err e = {0};
@@ -105,7 +109,8 @@ static void statistics_as_qemu_sends_them(void **state)
     (void)state;
     assert_int_equal(qmp_answer_statistics(o, &s, &e), 0);
     assert_true(s.last_update_sec == 1700000000 && s.total_bytes == 229011456 && s.free_bytes == 199655424);
-    assert_true(s.available_bytes == 202375168 && s.cache_bytes == 2359296 && s.swapped_in_bytes == 4096 && s.oom_kills == 3);
+    assert_true(s.available_bytes == 202375168 && s.cache_bytes == 2359296 && s.swapped_in_bytes == 4096 &&
+                s.oom_kills == 3);
     json_object_put(o);
 }
 
@@ -126,19 +131,24 @@ static void statistics_unset_absurd_missing(void **state)
     o = json("{\"stats\": {\"stat-total-memory\": 100, \"stat-free-memory\": 101, \"stat-available-memory\": 200, "
              "\"stat-disk-caches\": 100}, \"last-update\": 5}");
     assert_int_equal(qmp_answer_statistics(o, &s, &e), 0);
-    assert_true(s.total_bytes == 100 && s.free_bytes == OBS_UNSET && s.available_bytes == OBS_UNSET && s.cache_bytes == 100);
+    assert_true(s.total_bytes == 100 && s.free_bytes == OBS_UNSET && s.available_bytes == OBS_UNSET &&
+                s.cache_bytes == 100);
     json_object_put(o);
 }
 
 static void memory_devices(void **state)
 {
-    struct json_object *o = json(
-        "[{\"type\": \"virtio-mem\", \"data\": {\"memdev\": \"/objects/m\", \"memaddr\": 4294967296, \"block-size\": 2097152, "
-        "\"size\": 4194304, \"node\": 0, \"max-size\": 536870912, \"requested-size\": 8388608, \"id\": \"vm0\"}}, "
-        "{\"type\": \"dimm\", \"data\": {\"size\": 134217728}}, {\"type\": \"nvdimm\", \"data\": {\"size\": 1}}, "
-        "{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 2097152, \"size\": 0, \"max-size\": 1, \"requested-size\": 0}}, "
-        "{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 1, \"size\": 0, \"max-size\": 1, \"requested-size\": 0, \"id\": "
-        "\"x\\\",y\"}}]");
+    struct json_object *o = json("[{\"type\": \"virtio-mem\", \"data\": {\"memdev\": \"/objects/m\", \"memaddr\": "
+                                 "4294967296, \"block-size\": 2097152, "
+                                 "\"size\": 4194304, \"node\": 0, \"max-size\": 536870912, \"requested-size\": "
+                                 "8388608, \"id\": \"vm0\"}}, "
+                                 "{\"type\": \"dimm\", \"data\": {\"size\": 134217728}}, {\"type\": \"nvdimm\", "
+                                 "\"data\": {\"size\": 1}}, "
+                                 "{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 2097152, \"size\": 0, "
+                                 "\"max-size\": 1, \"requested-size\": 0}}, "
+                                 "{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 1, \"size\": 0, \"max-size\": "
+                                 "1, \"requested-size\": 0, \"id\": "
+                                 "\"x\\\",y\"}}]");
     struct qmp_memory_devices d;
     struct err e = {0};
 
@@ -146,7 +156,8 @@ static void memory_devices(void **state)
     assert_int_equal(qmp_answer_memory_devices(o, &d, &e), 0);
     assert_int_equal(d.plugs_n, 3);
     assert_string_equal(d.plugs[0].path, "/machine/peripheral/vm0");
-    assert_true(d.plugs[0].size_bytes == 4 * MIB && d.plugs[0].requested_bytes == 8 * MIB && d.plugs[0].most_bytes == 512 * MIB);
+    assert_true(d.plugs[0].size_bytes == 4 * MIB && d.plugs[0].requested_bytes == 8 * MIB &&
+                d.plugs[0].most_bytes == 512 * MIB);
     assert_true(d.plugs[0].block_bytes == 2 * MIB && d.dimm_bytes == 128 * MIB);
     assert_string_equal(d.plugs[1].path, ""); /* no id */
     assert_string_equal(d.plugs[2].path, ""); /* an id that would break out of the command */
@@ -156,12 +167,30 @@ static void memory_devices(void **state)
 static void wrong_types_are_refused(void **state)
 {
     static const char *const answers[] = {
-        "null", "{}", "[]", "5", "\"x\"", "[5]", "[{}]", "[[[]]]", "{\"actual\": -1}", "{\"actual\": \"5\"}", "{\"actual\": 1e3}",
-        "{\"actual\": 72057594037927937}", "{\"base-memory\": 0}", "{\"stats\": 5, \"last-update\": 1}", "{\"stats\": {}}",
-        "{\"UUID\": 5}", "{\"UUID\": \"0123456789012345678901234567890123456789\"}", "{\"running\": \"yes\"}",
-        "[{\"type\": \"virtio-mem\"}]", "[{\"type\": \"virtio-mem\", \"data\": {}}]",
-        "[{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 0, \"size\": 0, \"max-size\": 1, \"requested-size\": 0}}]",
-        "[{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 1, \"size\": 2, \"max-size\": 1, \"requested-size\": 0}}]",
+        "null",
+        "{}",
+        "[]",
+        "5",
+        "\"x\"",
+        "[5]",
+        "[{}]",
+        "[[[]]]",
+        "{\"actual\": -1}",
+        "{\"actual\": \"5\"}",
+        "{\"actual\": 1e3}",
+        "{\"actual\": 72057594037927937}",
+        "{\"base-memory\": 0}",
+        "{\"stats\": 5, \"last-update\": 1}",
+        "{\"stats\": {}}",
+        "{\"UUID\": 5}",
+        "{\"UUID\": \"0123456789012345678901234567890123456789\"}",
+        "{\"running\": \"yes\"}",
+        "[{\"type\": \"virtio-mem\"}]",
+        "[{\"type\": \"virtio-mem\", \"data\": {}}]",
+        "[{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 0, \"size\": 0, \"max-size\": 1, \"requested-size\": "
+        "0}}]",
+        "[{\"type\": \"virtio-mem\", \"data\": {\"block-size\": 1, \"size\": 2, \"max-size\": 1, \"requested-size\": "
+        "0}}]",
         "[{\"type\": \"dimm\", \"data\": {\"size\": -1}}]",
     };
     static const bool lists_of_nothing[] = {[2] = true};
@@ -209,7 +238,8 @@ static void uuids(void **state)
 static void children_by_type(void **state)
 {
     struct json_object *o = json("[{\"name\": \"type\", \"type\": \"string\"}, {\"name\": \"a\\\"b\", \"type\": "
-                                 "\"child<virtio-balloon-pci>\"}, {\"name\": \"device[3]\", \"type\": \"child<virtio-balloon-ccw>\"}]");
+                                 "\"child<virtio-balloon-pci>\"}, {\"name\": \"device[3]\", \"type\": "
+                                 "\"child<virtio-balloon-ccw>\"}]");
     char name[16], little[4];
 
     (void)state;
@@ -222,7 +252,8 @@ static void children_by_type(void **state)
 
 static void disks_are_summed(void **state)
 {
-    struct json_object *o = json("[{\"device\": \"a\", \"stats\": {\"rd_bytes\": 100}, \"parent\": {\"stats\": {\"rd_bytes\": 7}}}, "
+    struct json_object *o = json("[{\"device\": \"a\", \"stats\": {\"rd_bytes\": 100}, \"parent\": {\"stats\": "
+                                 "{\"rd_bytes\": 7}}}, "
                                  "{\"stats\": {\"rd_bytes\": 23}}, {\"stats\": {\"rd_bytes\": -1}}, {}]");
     uint64_t bytes;
     struct err e = {0};
@@ -265,7 +296,8 @@ static void monitors_of_others(void **state)
         struct err e = {0};
 
         assert_int_equal(hv_qmp_check_socket("web", "/run/qemu-server/100.qmp", &e), -EPERM);
-        assert_non_null(strstr(e.text, "args: -chardev socket,id=ballast,path=/run/ballast/guests/web.qmp,server=on,wait=off -mon "
+        assert_non_null(strstr(e.text, "args: -chardev "
+                                       "socket,id=ballast,path=/run/ballast/guests/web.qmp,server=on,wait=off -mon "
                                        "chardev=ballast,mode=control"));
     }
 }

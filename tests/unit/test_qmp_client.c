@@ -17,7 +17,8 @@
 #include "qmp_client.h"
 #include "qmp_message.h"
 
-/* A client against a peer that plays QEMU, well or badly. Deadlines are 50 ms here; nothing asserts how long things take. */
+/* A client against a peer that plays QEMU, well or badly. Deadlines are 50 ms here; nothing asserts how long things
+ * take. */
 
 #define SHORT_USEC 50000
 
@@ -34,8 +35,8 @@ struct world {
     char reply_text[ERR_TEXT_SIZE];
     uint64_t reply_value;
     char event_name[64];
-    const char *say;        /* bad answer to any command */
-    unsigned flood;         /* events sent at once for any command */
+    const char *say; /* bad answer to any command */
+    unsigned flood;  /* events sent at once for any command */
     bool free_on_event, free_on_reply, free_on_lost, keep_quiet;
 };
 
@@ -365,7 +366,8 @@ static void repeat(char *buf, size_t size, const char *what)
         memcpy(buf + i, what, len);
 }
 
-/* Too much: a line without end, a deep nest, millions of values, a flood. Memory stays bounded, the connection does not. */
+/* Too much: a line without end, a deep nest, millions of values, a flood. Memory stays bounded, the connection does
+ * not. */
 static void too_much_ends_the_connection(void **state)
 {
     static const struct {
@@ -373,7 +375,7 @@ static void too_much_ends_the_connection(void **state)
         const char *text;
     } cases[] = {
         {" ", "a line of more than 4 MiB"},
-        {"[", "no JSON"},         /* deeper than QMP_DEPTH_MAX */
+        {"[", "no JSON"}, /* deeper than QMP_DEPTH_MAX */
         {"1,", "more than 65536 values"},
     };
     static char buf[6 << 20];

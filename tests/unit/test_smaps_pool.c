@@ -13,8 +13,8 @@
 
 #include "smaps_pool.h"
 
-/* Readings against a /proc of our own. A process whose mmap lock nobody lets go of is played by a FIFO that nobody writes:
- * opening it hangs, as long as the test likes. */
+/* Readings against a /proc of our own. A process whose mmap lock nobody lets go of is played by a FIFO that nobody
+ * writes: opening it hangs, as long as the test likes. */
 
 #define DEADLINE_USEC 20000
 
