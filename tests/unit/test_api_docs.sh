@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# test_api_docs.sh ROOT: docs/api.md names every route, every field and every flag there is.
+set -u
+root=$1 missing=0 found=0
+
+look() {
+    found=$((found + 1))
+    grep -qF "\`$1\`" "$root/docs/api.md" || { echo "docs/api.md does not name '$1'"; missing=1; }
+}
+
+for field in $(sed -n 's/^ *[DHG](.*/&/p' "$root/src/wire/wire_status.c" | grep -o '[DHG]([A-Z0-9]*, [a-z_]*)' | sed 's/.*, //; s/)//'); do
+    look "$field"
+done
+for flag in $(grep -o 'flag(ret, "[a-z-]*"' "$root/src/daemon/status_reasons.c" | sed 's/.*"\(.*\)"/\1/'); do
+    look "$flag"
+done
+for route in $(grep -o '{"GET", "[^"]*"' "$root/src/daemon/api_routes.c" | sed 's/.*, "\(.*\)"/\1/'); do
+    look "GET $route"
+done
+[ "$found" -gt 100 ] || { echo "only $found names were found in the sources: the patterns above are out of date"; exit 1; }
+exit $missing
