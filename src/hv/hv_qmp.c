@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "hv_qmp_guest.h"
 #include "log.h"
 #include "own.h"
+#include "qmp_message.h"
 
 /* The driver as hv.h knows it, and where its guests come from. */
 
@@ -34,8 +36,8 @@ struct hv_qmp {
     struct directory *directories;
     size_t directories_n;
     struct sd_event_source *rescan;
-    bool changed; /* something happened in a directory since the last scan */
-    bool full_told;
+    bool changed;              /* something happened in a directory since the last scan */
+    bool full_told, name_told; /* said, once for all of their kind */
 };
 
 static struct hv_qmp *driver_of(struct hv *hv)
@@ -145,19 +147,41 @@ static void trouble_with(struct hv_qmp *driver, const struct err *e)
     driver->listener.trouble(driver->listener.user, NULL, e);
 }
 
-/* NAME.qmp -> NAME. False: none of ours. */
-static bool guest_name_of(const char *file, char ret[64])
+static bool is_monitor(const char *file, const char *path)
 {
     size_t len = strlen(file);
+    struct stat st;
 
-    if (len <= strlen(SUFFIX) || strcmp(file + len - strlen(SUFFIX), SUFFIX) != 0)
-        return false;
-    len -= strlen(SUFFIX);
+    return len > strlen(SUFFIX) && strcmp(file + len - strlen(SUFFIX), SUFFIX) == 0 && stat(path, &st) == 0 &&
+           S_ISSOCK(st.st_mode);
+}
+
+/* NAME.qmp -> NAME. */
+static bool guest_name_of(const char *file, char ret[64])
+{
+    size_t len = strlen(file) - strlen(SUFFIX);
+
     if (len >= 64)
         return false;
     memcpy(ret, file, len);
     ret[len] = '\0';
     return hv_name_is_valid(ret);
+}
+
+static void refuse_name(struct hv_qmp *driver, const char *directory, const char *file)
+{
+    char printable[NAME_MAX + 1];
+    struct err e = {0};
+
+    if (driver->name_told)
+        return;
+    driver->name_told = true;
+    qmp_copy_printable(printable, sizeof(printable), file);
+    (void)err_set(&e, EINVAL,
+                  "the name of the socket '%.100s' in '%.200s' can't be that of a guest (1 to 63 printable bytes, no "
+                  "blank, none of / ' \" \\): it is left alone, rename it",
+                  printable, directory);
+    trouble_with(driver, &e);
 }
 
 static void take_file(struct hv_qmp *driver, const char *directory, const char *file)
@@ -168,16 +192,20 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     struct stat st;
     char name[64];
 
-    if (!guest_name_of(file, name) || asprintf(&path, "%s/%s", directory, file) < 0)
+    if (asprintf(&path, "%s/%s", directory, file) < 0) {
+        path = NULL; /* not said where it is, if there was no memory */
         return;
-    if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+    }
+    if (!is_monitor(file, path))
         return;
+    if (!guest_name_of(file, name)) {
+        refuse_name(driver, directory, file);
+        return;
+    }
     g = find_guest(driver, name);
     if (g && strcmp(g->path, path) != 0) {
         qmp_guest_trouble(g, QMP_CAUSE_DOUBLE, EEXIST,
-                          "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, "
-                          "rename it",
-                          name, g->path, path);
+                          "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, rename it", name, g->path, path);
         return;
     }
     if (!g && add_guest(driver, name, path, /* listed= */ false, &e) < 0) {
@@ -188,6 +216,8 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     }
     g = find_guest(driver, name);
     g->seen = true;
+    if (stat(path, &st) < 0)
+        return; /* gone again: the next scan sees that */
     if (g->inode != st.st_ino) {
         g->left_over = false;
         if (g->client && !qmp_client_is_ready(g->client))

@@ -186,6 +186,8 @@ static void attach(struct qmp_guest *g)
 
     g->attached = true;
     g->attached_usec = now;
+    if (g->regions_n == 0) /* QEMU before 5.0 does not list boot memory that is no backend of its own */
+        g->regions[g->regions_n++] = g->base_bytes;
     g->losses = 0;
     fill_vm(g);
     for (size_t i = 0; i < g->devices.plugs_n; i++) {

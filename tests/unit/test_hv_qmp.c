@@ -677,6 +677,30 @@ static void wrong_names_and_files_are_left_alone(void **state)
     }
 }
 
+/* Once for all of them, and the others are found. */
+static void a_name_that_is_none_is_said(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"x y.qmp", "it's.qmp"};
+    struct fake_qmp *fakes[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_qmp_config config = {.loop = w->loop};
+        char path[96];
+
+        (void)snprintf(path, sizeof(path), "%s/%s", w->directory, names[i]);
+        config.path = path;
+        fakes[i] = fake_qmp_new(&config);
+    }
+    start_guest(w, 0);
+    open_driver(w);
+    run_until(w, &w->appeared, 1);
+    assert_int_equal(w->troubles, 1);
+    assert_non_null(strstr(w->trouble, "can't be that of a guest"));
+    for (size_t i = 0; i < 2; i++)
+        (void)fake_qmp_free(fakes[i]);
+}
+
 static void explicit_sockets(void **state)
 {
     struct world *w = *state;
@@ -724,6 +748,7 @@ int main(void)
         TEST(a_lost_monitor_is_taken_up_again),
         TEST(directories_may_come_later),
         TEST(wrong_names_and_files_are_left_alone),
+        TEST(a_name_that_is_none_is_said),
         TEST(explicit_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
