@@ -37,21 +37,19 @@ static uint64_t decide_settled_kib(const struct guest *g, uint64_t resident_kib,
     return settles && before < held ? before : held;
 }
 
-static void decide_sum(struct guest *const *guests, size_t n, uint64_t now_usec, struct decide_sums *ret)
+static void decide_add(struct decide_sums *sums, const struct guest *g, uint64_t now_usec)
 {
-    *ret = (struct decide_sums){0};
-    for (size_t i = 0; i < n; i++) {
-        const struct guest_verdict *v = &guests[i]->verdict;
-        uint64_t resident = guests[i]->host.time_usec ? guests[i]->host.resident_bytes / 1024 : 0;
-        ret->assigned_kib += guest_assigned_kib(guests[i]);
-        ret->held_kib += v->held_kib;
-        ret->settled_kib += decide_settled_kib(guests[i], resident, now_usec);
-        ret->counted_kib += v->counted_kib;
-        ret->exposure_kib += v->exposure_kib;
-        ret->untouched_kib += v->held_kib > resident ? v->held_kib - resident : 0;
-        if (guests[i]->host.time_usec)
-            ret->overhead_kib += guests[i]->host.overhead_bytes / 1024;
-    }
+    const struct guest_verdict *v = &g->verdict;
+    uint64_t resident = g->host.time_usec ? g->host.resident_bytes / 1024 : 0;
+
+    sums->assigned_kib += guest_assigned_kib(g);
+    sums->held_kib += v->held_kib;
+    sums->settled_kib += decide_settled_kib(g, resident, now_usec);
+    sums->counted_kib += v->counted_kib;
+    sums->exposure_kib += v->exposure_kib;
+    sums->untouched_kib += v->held_kib > resident ? v->held_kib - resident : 0;
+    if (g->host.time_usec)
+        sums->overhead_kib += g->host.overhead_bytes / 1024;
 }
 
 /* docs/design.md 3.6: by how much of the reserve is still free; up again 5 points higher. */
@@ -74,7 +72,7 @@ static enum host_state decide_state(const struct host *h)
 }
 
 /* docs/design.md 3.4. A grant in flight is counted on both sides of the measurement (it is promised to its guest and no
- * longer available), so it cancels out of capacity; plan_orders() takes it out of what may be granted. */
+ * longer available), so it cancels out of capacity; plan_open() takes it out of what may be granted. */
 static void decide_capacity(struct host *h, const struct decide_sums *sums)
 {
     const struct host_config *c = &h->config;
@@ -119,19 +117,10 @@ static void decide_capacity(struct host *h, const struct decide_sums *sums)
 }
 
 /* Who waits: the highest priority of a guest stalled for 2 s while not even growth headroom fits everyone. */
-static uint32_t decide_waits(const struct host *h, struct guest *const *guests, size_t n, uint64_t now_usec)
+static bool decide_waits(const struct host *h, const struct guest *g, uint64_t now_usec)
 {
-    uint32_t priority = 0;
-
-    if (h->share.step < SHARE_FLOOR)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct guest *g = guests[i];
-        if (g->stalled_since_usec && now_usec - g->stalled_since_usec >= POLICY_STALL_WAITS_USEC &&
-            g->config.priority > priority)
-            priority = g->config.priority;
-    }
-    return priority;
+    return h->share.step >= SHARE_FLOOR && g->stalled_since_usec &&
+           now_usec - g->stalled_since_usec >= POLICY_STALL_WAITS_USEC;
 }
 
 /* A harmful take is undone (docs/design.md 3.5); in steps 3-6 no mark is set: what is taken then is needed elsewhere. */
@@ -150,33 +139,67 @@ static void decide_harm(struct host *h, struct guest *g, uint64_t now_usec)
         harm_mark(&g->harm, largest, now_usec);
 }
 
+static void decide_levels(struct host *h, struct guest *const *guests, size_t i, uint64_t now_usec,
+                          const struct decide_scratch *scratch)
+{
+    judge_levels(guests[i], h, now_usec);
+    scratch->levels[i] = guests[i]->verdict.levels;
+    scratch->weight[i] = guests[i]->verdict.weight;
+}
+
+/* Books and levels in one walk: what levels need to know of the host (its state, who waits) hardly ever changes from one
+ * decision to the next, so they are made with what held before. Where it did change they are made anew, and in any case
+ * for guests that boot, which go by what is available. */
+static void decide_judge(struct host *h, struct guest *const *guests, size_t n, uint64_t now_usec,
+                         const struct decide_scratch *scratch)
+{
+    const enum host_state state = h->state;
+    const uint32_t waited = h->waits_priority;
+    struct decide_sums sums = {0};
+    uint32_t waits = 0;
+    uint32_t *booting = scratch->order; /* free until plan_open() */
+    size_t boots = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct guest *g = guests[i];
+        decide_fetch(guests, i, n);
+        decide_harm(h, g, now_usec);
+        judge_books(g, &h->config.switches, now_usec);
+        decide_add(&sums, g, now_usec);
+        if (decide_waits(h, g, now_usec) && g->config.priority > waits)
+            waits = g->config.priority;
+        if (g->reset_usec)
+            booting[boots++] = (uint32_t)i;
+        decide_levels(h, guests, i, now_usec, scratch);
+    }
+    decide_capacity(h, &sums);
+    h->waits_priority = waits;
+    if (h->state != state || waits != waited) {
+        for (size_t i = 0; i < n; i++) {
+            decide_fetch(guests, i, n);
+            decide_levels(h, guests, i, now_usec, scratch);
+        }
+        return;
+    }
+    for (size_t i = 0; i < boots; i++)
+        decide_levels(h, guests, booting[i], now_usec, scratch);
+}
+
 size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
               const struct decide_scratch *scratch)
 {
-    struct decide_sums sums;
+    struct plan plan;
 
     h->decisions++;
-    for (size_t i = 0; i < n; i++) {
-        decide_fetch(guests, i, n);
-        decide_harm(h, guests[i], now_usec);
-        judge_books(guests[i], &h->config.switches, now_usec);
-    }
-    decide_sum(guests, n, now_usec, &sums);
-    decide_capacity(h, &sums);
-    h->waits_priority = decide_waits(h, guests, n, now_usec);
-
-    for (size_t i = 0; i < n; i++) {
-        decide_fetch(guests, i, n);
-        judge_levels(guests[i], h, now_usec);
-        scratch->levels[i] = guests[i]->verdict.levels;
-        scratch->weight[i] = guests[i]->verdict.weight;
-    }
+    decide_judge(h, guests, n, now_usec, scratch);
     share_divide(h->capacity_kib, h->pool_kib, scratch->levels, scratch->weight, n, scratch->slots,
                  scratch->given_kib, &h->share);
+    plan_open(&plan, h, guests, n, why, now_usec, scratch->order);
     for (size_t i = 0; i < n; i++) {
         decide_fetch(guests, i, n);
         judge_given(guests[i], scratch->given_kib[i]);
         band_raise(&guests[i]->band, h->share.step > SHARE_TOP, now_usec);
+        plan_look(&plan, i);
     }
-    return plan_orders(h, guests, n, why, now_usec, scratch->order);
+    return plan_close(&plan);
 }

@@ -13,21 +13,6 @@
 /* A balloon that moves at all was seen to within this time. */
 #define PLAN_MOVES_USEC (300 * USEC_PER_MSEC)
 
-struct plan {
-    struct host *h;
-    struct guest *const *guests;
-    size_t n;
-    enum decide_why why;
-    uint64_t now_usec;
-    uint64_t wanted_kib; /* by guests that should grow, beyond what is on its way */
-    uint64_t free_kib;   /* what grants may use now */
-    uint64_t hungry_kib; /* of that by guests that should not wait for a dead zone */
-    uint64_t short_kib;  /* wanted beyond what is free or being let go already: donors are told their given at once */
-    uint64_t urgent_kib; /* of that for hungry guests: then donors' dead zones don't count */
-    bool donors;         /* what is being sorted */
-    size_t orders;
-};
-
 /* min(max(2 % of assigned, 16 MiB), 1 GiB) (docs/design.md 3.5) */
 static uint64_t plan_dead_zone_kib(uint64_t assigned_kib)
 {
@@ -295,70 +280,75 @@ static void plan_grant(struct plan *p, struct guest *g)
     plan_set(p, g, GUEST_ORDER_GROW, base + grant, plan_lacks(g) ? GUEST_REASON_NEED : GUEST_REASON_PLENTY);
 }
 
-/* Donors, those with most to give first, until those who wait are served; then what nobody waits for, slowly. */
-static void plan_free(struct plan *p, uint32_t *order)
+void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size_t n, enum decide_why why,
+               uint64_t now_usec, uint32_t *order)
 {
-    size_t donors = 0;
-    uint64_t coming = p->free_kib;
+    *p = (struct plan){
+        .h = h,
+        .guests = guests,
+        .why = why,
+        .now_usec = now_usec,
+        .order = order,
+        .donors_from = n,
+        .n = n,
+        .free_kib = h->grantable_kib > 0 ? (uint64_t)h->grantable_kib : 0,
+    };
+}
 
-    for (size_t i = 0; i < p->n; i++) {
-        struct guest *g = p->guests[i];
-        coming += plan_coming_kib(p, g);
-        if (g->verdict.order == GUEST_ORDER_NONE && judge_is_managed(g) && !plan_gap_kib(g) &&
-            plan_excess_kib(g) >= PLAN_QUANTUM_KIB)
-            order[donors++] = (uint32_t)i;
+void plan_look(struct plan *p, size_t i)
+{
+    struct guest *g = p->guests[i];
+
+    g->verdict.order = GUEST_ORDER_NONE;
+    g->verdict.order_kib = 0;
+    g->verdict.reason = GUEST_REASON_NONE;
+    p->coming_kib += plan_coming_kib(p, g);
+    if (plan_urgent(p, g))
+        return;
+    uint64_t gap = plan_gap_kib(g);
+    if (gap) {
+        p->wanted_kib += gap;
+        p->hungry_kib += plan_hungry(g) ? gap : 0;
+        p->order[p->growing++] = (uint32_t)i;
+    } else if (plan_excess_kib(g) >= PLAN_QUANTUM_KIB) {
+        p->order[--p->donors_from] = (uint32_t)i;
+    } else {
+        plan_shrink(p, g); /* finds nothing to take, and says why */
     }
+}
+
+/* Donors, those with most to give first, until those who wait are served; then what nobody waits for, slowly. */
+static void plan_free(struct plan *p)
+{
+    uint32_t *donors = p->order + p->donors_from;
+    size_t n = p->n - p->donors_from;
+    uint64_t coming = p->free_kib + p->coming_kib;
+
     p->short_kib = p->wanted_kib > coming ? p->wanted_kib - coming : 0;
     p->urgent_kib = p->hungry_kib > coming ? p->hungry_kib - coming : 0;
     p->donors = true;
     if (p->short_kib)
-        plan_sort(p, order, donors);
+        plan_sort(p, donors, n);
     p->donors = false;
-    for (size_t i = 0; i < donors && p->short_kib; i++) {
-        struct guest *g = p->guests[order[i]];
+    for (size_t i = 0; i < n && p->short_kib; i++) {
+        struct guest *g = p->guests[donors[i]];
         if (p->urgent_kib || plan_excess_kib(g) > plan_dead_zone_kib(guest_assigned_kib(g)))
             plan_take_for_others(p, g);
     }
-    for (size_t i = 0; i < p->n; i++) {
-        struct guest *g = p->guests[i];
-        if (g->verdict.order == GUEST_ORDER_NONE && judge_is_managed(g) && !plan_gap_kib(g))
+    for (size_t i = 0; i < n; i++) {
+        struct guest *g = p->guests[donors[i]];
+        if (g->verdict.order == GUEST_ORDER_NONE)
             plan_shrink(p, g);
     }
 }
 
-size_t plan_orders(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
-                   uint32_t *order)
+size_t plan_close(struct plan *p)
 {
-    struct plan p = {
-        .h = h,
-        .guests = guests,
-        .n = n,
-        .why = why,
-        .now_usec = now_usec,
-        .free_kib = h->grantable_kib > 0 ? (uint64_t)h->grantable_kib : 0,
-    };
-    size_t growing = 0;
-
-    /* Who should grow, and is what is free enough for all of them? */
-    for (size_t i = 0; i < n; i++) {
-        struct guest *g = guests[i];
-        g->verdict.order = GUEST_ORDER_NONE;
-        g->verdict.order_kib = 0;
-        g->verdict.reason = GUEST_REASON_NONE;
-        if (plan_urgent(&p, g))
-            continue;
-        uint64_t gap = plan_gap_kib(g);
-        if (!gap)
-            continue;
-        p.wanted_kib += gap;
-        p.hungry_kib += plan_hungry(g) ? gap : 0;
-        order[growing++] = (uint32_t)i;
-    }
-    p.wanted_kib += h->deficit_kib;
+    p->wanted_kib += p->h->deficit_kib;
     /* Free first, give second: what is taken now is granted when it has arrived. */
-    plan_free(&p, order + growing);
-    plan_sort(&p, order, growing);
-    for (size_t i = 0; i < growing; i++)
-        plan_grant(&p, guests[order[i]]);
-    return p.orders;
+    plan_free(p);
+    plan_sort(p, p->order, p->growing);
+    for (size_t i = 0; i < p->growing; i++)
+        plan_grant(p, p->guests[p->order[i]]);
+    return p->orders;
 }
