@@ -147,13 +147,11 @@ static void trouble_with(struct hv_qmp *driver, const struct err *e)
     driver->listener.trouble(driver->listener.user, NULL, e);
 }
 
-static bool is_monitor(const char *file, const char *path)
+static bool has_suffix(const char *file)
 {
     size_t len = strlen(file);
-    struct stat st;
 
-    return len > strlen(SUFFIX) && strcmp(file + len - strlen(SUFFIX), SUFFIX) == 0 && stat(path, &st) == 0 &&
-           S_ISSOCK(st.st_mode);
+    return len > strlen(SUFFIX) && strcmp(file + len - strlen(SUFFIX), SUFFIX) == 0;
 }
 
 /* NAME.qmp -> NAME. */
@@ -192,12 +190,12 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     struct stat st;
     char name[64];
 
-    if (asprintf(&path, "%s/%s", directory, file) < 0) {
-        path = NULL; /* not said where it is, if there was no memory */
+    if (!has_suffix(file) || asprintf(&path, "%s/%s", directory, file) < 0) {
+        path = NULL; /* undefined where there was no memory: the next scan tries again */
         return;
     }
-    if (!is_monitor(file, path))
-        return;
+    if (stat(path, &st) < 0)
+        return; /* gone again */
     if (!guest_name_of(file, name)) {
         refuse_name(driver, directory, file);
         return;
@@ -205,7 +203,8 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     g = find_guest(driver, name);
     if (g && strcmp(g->path, path) != 0) {
         qmp_guest_trouble(g, QMP_CAUSE_DOUBLE, EEXIST,
-                          "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, rename it", name, g->path, path);
+                          "two sockets for a guest '%s': '%s' and '%.150s'; the second is left alone, rename it", name,
+                          g->path, path);
         return;
     }
     if (!g && add_guest(driver, name, path, /* listed= */ false, &e) < 0) {
@@ -216,8 +215,11 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     }
     g = find_guest(driver, name);
     g->seen = true;
-    if (stat(path, &st) < 0)
-        return; /* gone again: the next scan sees that */
+    if (!S_ISSOCK(st.st_mode)) {
+        qmp_guest_trouble(g, QMP_CAUSE_NO_SOCKET, ENOTSOCK,
+                          "'%.200s' is no socket, so there is no guest '%s': remove it, or name it otherwise", path, name);
+        return;
+    }
     if (g->inode != st.st_ino) {
         g->left_over = false;
         if (g->client && !qmp_client_is_ready(g->client))

@@ -25,6 +25,7 @@ struct sd_event_source;
 /* What is said once for each cause, until the connection has been good for QMP_CLIENT_STEADY_USEC. */
 enum qmp_cause {
     QMP_CAUSE_REFUSED_PATH, /* the monitor of libvirt, Proxmox VE */
+    QMP_CAUSE_NO_SOCKET,    /* a file or directory of that name */
     QMP_CAUSE_DOUBLE,       /* two sockets of one name */
     QMP_CAUSE_ABSENT,
     QMP_CAUSE_NOBODY, /* a socket that nobody listens on */
