@@ -307,6 +307,13 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
         selfmanaging_see(&g->selfmanaging, guest_assigned_kib(g), g->used_least_kib, g->honest, now_usec);
 }
 
+/* The order under way may still be followed although nothing will tell of it. */
+static void guest_owe(struct guest *g)
+{
+    if (g->motion.active && g->motion.target_kib > guest_assigned_kib(g))
+        g->owed_kib = guest_max(g->owed_kib, g->motion.target_kib);
+}
+
 void guest_see_reset(struct guest *g, uint64_t now_usec)
 {
     if (!g->reset_usec)
@@ -314,6 +321,7 @@ void guest_see_reset(struct guest *g, uint64_t now_usec)
     g->reset_usec = now_usec;
     g->stall_percent = 0;
     g->stalled_since_usec = 0;
+    guest_owe(g); /* it goes on to that target once it has booted */
     motion_cancel(&g->motion);
 }
 
@@ -338,6 +346,7 @@ void guest_ordered(struct guest *g, uint64_t target_kib, uint64_t now_usec)
     uint64_t assigned = guest_assigned_kib(g);
 
     if (g->verdict.order == GUEST_ORDER_WITHDRAW) {
+        guest_owe(g); /* until the hypervisor says that it took it back */
         motion_withdraw(&g->motion, now_usec);
         return;
     }
@@ -346,8 +355,14 @@ void guest_ordered(struct guest *g, uint64_t target_kib, uint64_t now_usec)
         harm_took(&g->harm, now_usec);
 }
 
+void guest_order_done(struct guest *g)
+{
+    g->owed_kib = 0;
+}
+
 void guest_order_failed(struct guest *g, uint64_t now_usec)
 {
+    guest_owe(g); /* a monitor that did not answer may have heard */
     if (g->motion.active)
         motion_withdraw(&g->motion, now_usec); /* a lever that refuses is as good as one that does not move */
 }

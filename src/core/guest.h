@@ -149,6 +149,8 @@ struct guest {
     uint64_t appeared_usec;  /* adopted, booted or mode changed: settling and rise count from here */
     uint64_t booted_usec;    /* its driver reported after a reset; 0: no reset seen */
     uint64_t reset_usec;     /* last reset or loss of the driver; 0: none since its driver reported */
+    uint64_t owed_kib;       /* a grant that may still arrive: not answered, withdrawn without answer, or under way at a
+                                reset; 0: none */
     uint64_t reset_assigned_kib; /* what was assigned when that happened */
 
     /* learned */
@@ -211,6 +213,8 @@ void guest_see_foreign_hand(struct guest *g, uint64_t now_usec);
 
 /* The order of the verdict was sent (or its sending failed: nothing is in flight then). */
 void guest_ordered(struct guest *g, uint64_t target_kib, uint64_t now_usec);
+/* The hypervisor took the newest order; from now on only that one can be followed. */
+void guest_order_done(struct guest *g);
 void guest_order_failed(struct guest *g, uint64_t now_usec);
 
 /* Shortcuts used everywhere. */

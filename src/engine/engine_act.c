@@ -15,6 +15,8 @@ static void engine_on_done(void *user, const struct err *e)
     if (!slot->listed)
         return; /* it vanished meanwhile */
     if (!e) {
+        if (slot->calls == 0)
+            guest_order_done(&slot->g.core);
         if (slot->reason_is_order && slot->calls == 0) {
             slot->reason_is_order = false;
             slot->g.reason[0] = '\0';
