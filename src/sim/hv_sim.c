@@ -318,7 +318,7 @@ static void deliver(struct hv_sim *s, struct hv_sim_vm *v)
         }
         return;
     }
-    if (s->listening && !v->announced) {
+    if (s->listening && !v->announced && !is_mute(v, now)) { /* no greeting, no guest */
         v->announced = true;
         v->resets_told = v->model.resets;
         s->listener.appeared(s->listener.user, &v->vm, now);

@@ -13,6 +13,8 @@
 #define HASH_PRIME 1099511628211ULL
 /* The state of all models goes into the hash this often. */
 #define HASH_EVERY_USEC WORLD_SEC
+/* Answers and polls of levers take up to this long together. */
+#define CORRECTION_USEC (200 * WORLD_MSEC)
 
 void world_die(const char *what)
 {
@@ -34,8 +36,10 @@ static void breach(struct world *w, enum world_rule rule, const char *format, ..
 {
     va_list args;
 
+    /* the first of our own breaches says more than a host that ran out because guests took what they could reach */
+    bool only_host = w->broken[WORLD_HOST] && w->broken[WORLD_HOST] == world_broken_any(w);
     w->broken[rule]++;
-    if (w->first_breach[0])
+    if (w->first_breach[0] && (rule == WORLD_HOST || !only_host))
         return;
     int n = snprintf(w->first_breach, sizeof(w->first_breach), "at %" PRIu64 " ms: ", world_now(w) / WORLD_MSEC);
     va_start(args, format);
@@ -124,8 +128,11 @@ static void check_grant(struct world *w, const struct world_guest *g)
 {
     uint64_t sum = 0, capacity = world_capacity_kib(w);
 
-    for (size_t i = 0; i < w->n; i++)
+    for (size_t i = 0; i < w->n; i++) {
+        if (!w->guests[i].sim->announced && !w->guests[i].sim->model.gone)
+            return; /* a guest that nobody knows of: what it may still touch can't be counted */
         sum += counts_kib(&w->guests[i]);
+    }
     if (sum > capacity && w->trace)
         world_trace_counts(w, counts_kib);
     if (sum > capacity)
@@ -150,7 +157,11 @@ static void commanded(void *user, struct hv_sim_vm *vm, uint64_t target_kib, uin
     struct world_guest *g = guest_of(w, vm);
     uint64_t has = vm->told_kib;
     int direction = target_kib > has ? 1 : target_kib < has ? -1 : 0;
-    bool more = target_kib > g->entitled_kib;
+    /* A register forged upwards makes a cut look like a grant. All it can gain by that is its own boot memory, which is
+     * its for the taking anyway (exposure): the books, not the truth, are what the engine can go by there. */
+    bool more = target_kib > g->entitled_kib && vm->model.config.kind != MODEL_LYING_NONSENSE;
+    /* A cut under way that is corrected meets a guest that was quicker: nobody else was granted what it lets go yet. */
+    bool correction = now_usec < g->cut_usec + CORRECTION_USEC && target_kib <= g->cut_from_kib;
 
     mix(w, now_usec);
     mix(w, vm->order);
@@ -166,10 +177,14 @@ static void commanded(void *user, struct hv_sim_vm *vm, uint64_t target_kib, uin
         g->most_target_kib = target_kib;
     g->commanded_kib = target_kib;
     g->growing = direction > 0;
-    if (more)
+    if (direction < 0) {
+        if (now_usec >= g->cut_usec + CORRECTION_USEC || g->cut_from_kib < has)
+            g->cut_from_kib = has;
+        g->cut_usec = now_usec;
+    }
+    if (direction > 0 && more && !correction) /* a cut of what a guest took by itself entitles it to nothing */
         g->entitled_kib = target_kib;
-    /* a forged register makes a cut look like a grant: there the books, not the truth, are what the engine can go by */
-    if (direction > 0 && more && vm->model.config.kind != MODEL_LYING_NONSENSE)
+    if (direction > 0 && more && !correction)
         check_grant(w, g);
     if (direction < 0 && w->config.strict_lower)
         check_take(w, g, target_kib);
@@ -264,9 +279,15 @@ void world_start(struct world *w)
     hv_sim_listen(w->hv, engine_listener(w->engine));
 }
 
+static uint64_t entitled_kib(const struct world_guest *g)
+{
+    return g->entitled_kib;
+}
+
 static void check_step(struct world *w)
 {
     uint64_t entitled = 0, capacity = world_capacity_kib(w);
+    bool unknown = false; /* there is a guest that nobody knows of */
     struct obs_host host;
 
     for (size_t i = 0; i < w->n; i++) {
@@ -276,10 +297,11 @@ static void check_step(struct world *w)
             g->entitled_kib = 0;
             continue;
         }
-        if (g->sim->model.config.kind == MODEL_LYING_NONSENSE)
+        if (g->sim->model.config.kind == MODEL_LYING_NONSENSE && g->entitled_kib > g->sim->model.touched_kib)
             g->entitled_kib = g->sim->model.touched_kib;
         if (least && least < g->entitled_kib) /* a take: the guest is entitled to what it has not given yet */
             g->entitled_kib = has < g->entitled_kib ? (has > least ? has : least) : g->entitled_kib;
+        unknown = unknown || (w->engine && !g->sim->announced);
         entitled += g->entitled_kib;
         g->steps++;
         g->sum_kib += has;
@@ -287,9 +309,12 @@ static void check_step(struct world *w)
         g->least_kib = has < g->least_kib ? has : g->least_kib;
         g->most_kib = has > g->most_kib ? has : g->most_kib;
     }
-    if (entitled > capacity)
+    if (entitled > capacity && !unknown) {
+        if (w->trace && !w->broken[WORLD_S1])
+            world_trace_counts(w, entitled_kib);
         breach(w, WORLD_S1, "guests may hold %" PRIu64 " MiB by our commands, the host has %" PRIu64,
                entitled / WORLD_MIB, capacity / WORLD_MIB);
+    }
     hv_sim_read_host(w->hv, &host);
     if (!host.available_bytes)
         breach(w, WORLD_HOST, "the host has no memory left");

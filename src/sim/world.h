@@ -52,6 +52,8 @@ struct world_guest {
     uint64_t entitled_kib; /* what it may hold by our commands */
     uint64_t commanded_kib; /* last target; 0: none */
     bool growing;          /* the last target was above what it had */
+    uint64_t cut_from_kib; /* what it was seen to have when a cut began, not long before cut_usec */
+    uint64_t cut_usec;
 
     /* tallies since world_tally() */
     uint64_t orders, turns, ups, downs;

@@ -150,10 +150,11 @@ void world_trace_counts(struct world *w, uint64_t (*counts_kib)(const struct wor
         uint64_t counts = counts_kib(g);
         (void)fprintf(w->trace,
                       "%9" PRIu64 " %-14s counts %" PRIu64 " KiB, engine %" PRIu64 " KiB%s (has %" PRIu64 ", told %" PRIu64
-                      ", touched %" PRIu64 ", commanded %" PRIu64 ")\n",
+                      ", touched %" PRIu64 ", commanded %" PRIu64 ") kind %d%s\n",
                       world_now(w) / WORLD_MSEC, g->sim->vm.name, counts, e ? e->core.verdict.counted_kib : 0,
                       e && counts != e->core.verdict.counted_kib ? " !" : "", model_assigned_kib(&g->sim->model),
-                      g->sim->told_kib, g->sim->model.touched_kib, g->commanded_kib);
+                      g->sim->told_kib, g->sim->model.touched_kib, g->commanded_kib, (int)g->sim->model.config.kind,
+                      g->sim->model.driver_up ? "" : " boots");
     }
 }
 
