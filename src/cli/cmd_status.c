@@ -36,7 +36,7 @@ static int status_once(const struct cli *cli, struct cli_problem *p)
         if (cli->options & CLI_OPTION_JSON)
             wire_text_add(&t, body.data, body.length);
         else
-            view_status_print(&cli->term, &t, s, cli->socket_path);
+            view_status_print(&cli->term, &t, s);
         if (cli->options & CLI_OPTION_WATCH && !cli->term.is_terminal)
             wire_text_adds(&t, "\n");
         r = cli_write(cli, &t);

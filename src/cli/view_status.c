@@ -191,18 +191,17 @@ static void print_advice(const struct term *term, struct wire_text *out, const s
     }
 }
 
-static void print_no_guests(const struct term *term, struct wire_text *out, const char *socket_path)
+static void print_no_guests(const struct term *term, struct wire_text *out, const struct wire_status *s)
 {
-    const char *slash = strrchr(socket_path, '/');
-    int length = slash ? (int)(slash - socket_path) : 1;
-    const char *dir = slash ? socket_path : ".";
+    const char *dir = s->daemon.guests_dir[0] ? s->daemon.guests_dir : "/run/ballast/guests";
 
     wire_text_adds(out, "\n");
-    paragraph(term, out, 0, "No guests yet. ballast finds a guest by a QMP monitor of its own, NAME.qmp in %.*s/guests. "
-              "Start QEMU with", length, dir);
-    wire_text_format(out, "\n  -chardev socket,id=ballast,path=%.*s/guests/NAME.qmp,server=on,wait=off \\\n"
-                     "  -mon chardev=ballast,mode=control -device virtio-balloon-pci,deflate-on-oom=on\n\n",
-                     length, dir);
+    paragraph(term, out, 0, "No guests yet. ballast finds a guest by a QMP monitor of its own, NAME.qmp in %s. Start QEMU with",
+              dir);
+    wire_text_adds(out, "\n  -chardev socket,id=ballast,path=");
+    (void)term_text(term, out, dir, 0);
+    wire_text_adds(out, "/NAME.qmp,server=on,wait=off \\\n"
+                        "  -mon chardev=ballast,mode=control -device virtio-balloon-pci,deflate-on-oom=on\n\n");
     paragraph(term, out, 0, "Proxmox VE: the same in one line behind `args:` of the guest's configuration. Other directories: "
               "`discover` in ballast.yaml(5); `ballast check-config` tells whether it is right. A guest that should be here "
               "and is not: see ballastd's log (journalctl -u ballastd).");
@@ -221,8 +220,7 @@ static void print_footer(const struct term *term, struct wire_text *out, const s
     term_style(term, out, TERM_PLAIN);
 }
 
-void view_status_print(const struct term *term, struct wire_text *out, const struct wire_status *s,
-                       const char *socket_path)
+void view_status_print(const struct term *term, struct wire_text *out, const struct wire_status *s)
 {
     struct view_table_result table;
     bool any = false;
@@ -230,7 +228,7 @@ void view_status_print(const struct term *term, struct wire_text *out, const str
     print_host(term, out, s);
     print_warnings(term, out, s);
     if (s->guest_count == 0) {
-        print_no_guests(term, out, socket_path);
+        print_no_guests(term, out, s);
         return;
     }
     wire_text_adds(out, "\n");

@@ -4,10 +4,8 @@
 #include "term.h"
 #include "wire_status.h"
 
-/* The host, the table of guests, and in words what the table can't say. socket_path: where it came from, for the advice
- * how to give ballast a first guest. */
-void view_status_print(const struct term *term, struct wire_text *out, const struct wire_status *s,
-                       const char *socket_path);
+/* The host, the table of guests, and in words what the table can't say; with no guest yet, how to give it one. */
+void view_status_print(const struct term *term, struct wire_text *out, const struct wire_status *s);
 
 /* What the Memory Status words mean; used under the table and by `show`. */
 extern const char view_status_legend[];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <time.h>
@@ -24,6 +25,7 @@
 #include "tell.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
+#define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
 #define DAEMON_NOTIFY_USEC (10 * 1000000ULL)     /* the line that `systemctl status` shows */
 
 struct daemon {
@@ -158,6 +160,26 @@ static const char *daemon_directory(const struct daemon *d, const struct config 
     return config->is_discovery_default ? d->guests_dir : config->qmp_directories[i];
 }
 
+/* What the status says of the configuration that holds now. */
+static void daemon_status_config(struct daemon *d)
+{
+    d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    d->status.guests_dir = d->config->qmp_directory_count ? daemon_directory(d, d->config, 0) : NULL;
+}
+
+/* So that QEMU can put its socket there. Only the place that is ours: what a configuration names is its writer's. */
+static void daemon_make_guests_dir(struct daemon *d)
+{
+    struct err e = {0};
+
+    if (!d->config->is_discovery_default || mkdir(d->guests_dir, 0750) == 0 || errno == EEXIST)
+        return;
+    (void)err_set(&e, errno, "cannot make the directory '%s' for the guests' monitors: %s", d->guests_dir,
+                  strerror(errno));
+    log_warning("%s", e.text);
+    status_warn(&d->status, e.text);
+}
+
 static int daemon_open_driver(struct daemon *d, const struct config *config, struct hv **ret, struct err *e)
 {
     AUTO_FREE struct hv_qmp_socket *sockets = calloc(config->socket_count + 1, sizeof(*sockets));
@@ -228,7 +250,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
     struct config *old = d->config;
     d->config = TAKE(fresh);
     fresh = old; /* freed below, after the engine has asked anew */
-    d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    daemon_status_config(d);
     engine_config = daemon_engine_config(d, d->config);
     engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
     return 0;
@@ -350,11 +372,13 @@ static int daemon_open_api(struct daemon *d, struct err *e)
         (void)strcpy(d->host_name, "localhost");
     d->status.engine = d->engine;
     d->status.host_name = d->host_name;
-    d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    daemon_status_config(d);
     d->status.dry_run = d->options.dry_run;
     d->status.started_usec = daemon_now_usec();
     d->status.now_usec = daemon_now_usec;
     config.source = status_source(&d->status);
+    if (geteuid() == 0)
+        config.socket_group = DAEMON_GROUP;
     return api_open(d->loop, &config, &d->api, e);
 }
 
@@ -394,6 +418,8 @@ int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_
         r = daemon_open_api(d, e); /* takes the lock: before any guest is touched */
     if (r >= 0)
         r = log_writer_start(e);
+    if (r >= 0)
+        daemon_make_guests_dir(d);
     if (r >= 0)
         daemon_open_journal(d);
     if (r >= 0)

@@ -13,6 +13,7 @@ struct status {
     const struct engine *engine;
     const char *host_name;      /* borrowed, as the following */
     const char *config_file;    /* NULL: none, guests are only watched */
+    const char *guests_dir;     /* where guests' monitors are looked for (the first place); NULL: by name only */
     bool dry_run;
     uint64_t started_usec;
     uint64_t (*now_usec)(void); /* the clock that drives the engine */

@@ -114,6 +114,7 @@ struct wire_status *fixture_status(void)
     wire_daemon_clear(&s->daemon);
     TEXT(s->daemon.version, "0.1.0");
     TEXT(s->daemon.config, "/etc/ballast/ballast.yaml");
+    TEXT(s->daemon.guests_dir, "/run/ballast/guests");
     s->daemon.pid = 777;
     s->daemon.uptime_ms = 93784000;
     s->daemon.policy_version = 1;

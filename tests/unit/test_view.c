@@ -17,8 +17,6 @@
 
 OWN_DEFINE(wire_status);
 
-#define SOCKET "/run/ballast/api.sock"
-
 /* What an administrator sees, as files: GOLDEN_UPDATE=1 writes them anew; look at the difference before committing it. */
 static void golden_check(const char *name, const struct wire_text *t)
 {
@@ -68,7 +66,7 @@ static void status_looks_as_it_did(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct wire_text t = {0};
 
-        view_status_print(cases[i].term, &t, s, SOCKET);
+        view_status_print(cases[i].term, &t, s);
         golden_check(cases[i].name, &t);
         wire_text_done(&t);
     }
@@ -97,7 +95,7 @@ static void an_empty_host_says_how_to_begin(void **state)
 
     (void)state;
     s->guest_count = s->warning_count = 0;
-    view_status_print(&narrow_term, &t, s, SOCKET);
+    view_status_print(&narrow_term, &t, s);
     assert_non_null(strstr(t.data, "path=/run/ballast/guests/NAME.qmp"));
     golden_check("status-empty.txt", &t);
     wire_text_done(&t);
@@ -128,7 +126,7 @@ static void no_line_is_wider_than_the_terminal(void **state)
         struct term term = {.width = width, .is_terminal = true, .colour = width % 2, .utf8 = width % 3};
         struct wire_text t = {0};
 
-        view_status_print(&term, &t, s, SOCKET);
+        view_status_print(&term, &t, s);
         assert_true(longest_line(t.data) <= width);
         wire_text_done(&t);
     }
@@ -161,10 +159,11 @@ static void nothing_foreign_reaches_the_terminal(void **state)
     (void)strcpy(s->host.share_text, evil);
     (void)strcpy(s->warnings[0].text, evil);
     (void)strcpy(s->daemon.config, evil);
+    (void)strcpy(s->daemon.guests_dir, evil);
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++) {
         struct wire_text t = {0};
 
-        view_status_print(&terms[i], &t, s, SOCKET);
+        view_status_print(&terms[i], &t, s);
         for (size_t k = 0; k < s->guest_count; k++)
             view_guest_print(&terms[i], &t, &s->guests[k], &s->host);
         for (const char *c = t.data; *c; c++)
