@@ -37,7 +37,7 @@ static void permission_hint(const char *socket_path, char *hint, size_t size)
         (void)snprintf(hint, size, "run it as root (sudo ballast ...), or join group '%s': sudo usermod -aG %s %s, then "
                        "log in anew", group->gr_name, group->gr_name, me ? me->pw_name : "USER");
     else
-        (void)snprintf(hint, size, "run it as root: sudo ballast ...; to let others: sudo groupadd --system ballast, join that "
+        (void)snprintf(hint, size, "run it as root: sudo ballast ...; to let others: sudo groupadd -r ballast, join that "
                        "group, restart ballastd");
 }
 
