@@ -60,6 +60,7 @@ static const struct bad_case bad_cases[] = {
     {"host: {ballon: 2 GiB}", "unknown key 'host.ballon': known here are memory reserve overcommit spread", 1},
     {"guests: {a: {Minimum: 2 GiB}}", "unknown key 'guests.a.Minimum': did you mean 'minimum'?", 1},
     {"guests: {a: {buffer_of: total}}", "did you mean 'buffer-of'?", 1},
+    {"guests: {a: {maxxxxmum: 1}}", "unknown key 'guests.a.maxxxxmum': known here are startup", 1}, /* too far off */
     {"guest: {}", "t.yaml:1:1: unknown key 'guest': did you mean 'guests'?", 1},
     {"x: {}", "unknown key 'x': known here are host, discover, defaults and guests", 1},
     {"\"a\\e[2J\": {}", "unknown key 'a?[2J'", 1},
