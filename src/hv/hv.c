@@ -29,6 +29,12 @@ int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, voi
     return vm->hv->ops->set_target(vm->hv, vm, target_bytes, done, user, e);
 }
 
+void hv_tell(struct hv_vm *vm, const struct hv_tell *tell)
+{
+    if (vm->hv->ops->tell)
+        vm->hv->ops->tell(vm->hv, vm, tell);
+}
+
 bool hv_name_is_valid(const char *name)
 {
     return text_is_name(name, strlen(name));

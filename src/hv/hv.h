@@ -68,6 +68,16 @@ struct hv_listener {
     void *user;
 };
 
+/* What a guest's agent is to know; ballast-agent shows it to people in the guest. */
+struct hv_tell {
+    uint64_t watermark_bytes; /* of MemAvailable: below it, the agent tells at once */
+    uint64_t heartbeat_usec;  /* between samples where nothing happens */
+    uint64_t lent_bytes;      /* to the host, of what the guest had at boot or was given since */
+    uint64_t assigned_bytes;
+    uint64_t maximum_bytes;
+    char why[256];            /* one sentence */
+};
+
 /* Once per call, from the loop; e is NULL on success. */
 typedef void hv_done_fn(void *user, const struct err *e);
 
@@ -90,6 +100,10 @@ struct hv_ops {
     int (*set_target)(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
                       struct err *e);
 
+    /* Optional: for the guest's agent, if it has one. Only what changed is sent; an agent that comes later is told, too.
+     * Nothing comes back. */
+    void (*tell)(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell);
+
     const struct hv_backup_ops *backup; /* NULL: cannot back up */
 };
 
@@ -101,6 +115,7 @@ struct hv {
 struct hv *hv_close(struct hv *hv);
 int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e);
 int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
+void hv_tell(struct hv_vm *vm, const struct hv_tell *tell); /* nothing where the driver can't */
 
 /* A guest's name from a file name or configuration is usable: 1..63 bytes, printable, no '/', no quote. */
 bool hv_name_is_valid(const char *name);

@@ -17,7 +17,7 @@ LAYERS = {
     "base": "",
     "core": "base",
     "host": "base core",
-    "hv": "base core host",
+    "hv": "base core host wire",
     "wire": "base core",
     "store": "base core",
     "config": "base core",
