@@ -26,7 +26,8 @@ static uint64_t judge_touched_kib(const struct guest *g)
 static uint64_t judge_stale_usec(const struct guest *g)
 {
     if (g->view.source == OBS_SOURCE_AGENT)
-        return POLICY_STALE_AGENT_USEC;
+        return POLICY_STALE_BEATS * judge_max(judge_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC) +
+               POLICY_STALE_AGENT_USEC;
     return POLICY_STALE_POLLS * judge_max(judge_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC);
 }
 

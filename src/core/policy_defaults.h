@@ -27,7 +27,8 @@
 /* Ticks and ages. */
 #define POLICY_TICK_USEC USEC_PER_SEC
 #define POLICY_STALE_POLLS 3                              /* statistics: three polls missed */
-#define POLICY_STALE_AGENT_USEC (4 * USEC_PER_SEC)        /* 2 heartbeats of 1 s + 2 s */
+#define POLICY_STALE_BEATS 2                              /* agent: two heartbeats missed (1 s; 5 s in watch) ... */
+#define POLICY_STALE_AGENT_USEC (2 * USEC_PER_SEC)        /* ... and this */
 #define POLICY_PAIRING_USEC (USEC_PER_SEC / 2)            /* last-update has whole seconds */
 #define POLICY_MISSED_USEC (10 * USEC_PER_SEC)
 #define POLICY_RISE_USEC (3 * USEC_PER_SEC)

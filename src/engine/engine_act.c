@@ -156,5 +156,7 @@ void engine_decide(struct engine *engine, enum decide_why why)
         engine_send_all(engine, n, /* freeing= */ true);
         engine_send_all(engine, n, /* freeing= */ false);
     }
+    if (why == DECIDE_TICK && !engine->config.dry_run)
+        engine_tell_agents(engine, n);
     engine_round_end(engine);
 }

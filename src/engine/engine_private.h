@@ -44,6 +44,14 @@
 /* Longest identity: a UUID or a name. */
 #define ENGINE_IDENTITY_SIZE 64
 
+/* What a guest's agent was told last, KiB; enough to see whether there is news. */
+struct engine_told {
+    uint64_t watermark_kib;  /* 0: nothing told yet */
+    uint64_t heartbeat_usec;
+    uint64_t lent_kib, assigned_kib, maximum_kib, demand_kib, given_kib;
+    uint32_t why;            /* enum of engine_agent.c */
+};
+
 struct engine_slot {
     struct engine_guest g;        /* first: handed out as struct engine_guest */
     struct engine *engine;
@@ -56,6 +64,7 @@ struct engine_slot {
     uint32_t flags;               /* as told last */
     enum guest_order told;        /* dry run: the order told last */
     enum guest_order direction;   /* of the last order sent: counts turns */
+    struct engine_told agent_told; /* what its agent was told last */
     uint64_t moved_usec;          /* last change of assigned */
     uint64_t fell_usec;           /* last sample with clearly less available than the one before */
     uint64_t view_asked_usec;     /* last time the guest's own numbers were asked for */
@@ -124,6 +133,12 @@ void engine_poll(struct engine *engine);
 
 /* Decides and sends the orders (engine_act.c). */
 void engine_decide(struct engine *engine, enum decide_why why);
+
+/* Fills *ret and updates *told where there is news for the guest's agent (engine_agent.c). */
+bool engine_agent_news(const struct guest *g, struct engine_told *told, struct hv_tell *ret);
+
+/* Tells agents what is new for them; after decisions on the tick. */
+void engine_tell_agents(struct engine *engine, size_t n);
 
 /* Fills the callbacks of engine->listener (engine_listen.c). */
 void engine_listen(struct engine *engine);

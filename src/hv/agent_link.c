@@ -158,8 +158,7 @@ static bool link_send(struct agent_link *l, const struct agent_message *m)
     char line[AGENT_LINE_MAX];
     int len = agent_line_print(m, line, sizeof(line));
 
-    /* All or nothing: a socket takes a line whole as long as it takes anything. Where it does not, the port has not been
-     * read for minutes, and half a line is refused by the agent. */
+    /* All or nothing: a socket takes a line of this size whole, or nothing of it. */
     return len > 0 && l->fd >= 0 && send(l->fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) == len;
 }
 
@@ -260,7 +259,8 @@ static void on_sample(struct agent_link *l, const struct agent_message *m)
 
 static void link_complain(struct agent_link *l, enum link_cause cause, int code, const char *what)
 {
-    (void)link_trouble(l, cause, code, "%s; its agent's port is left alone for a while, balloon statistics are used", what);
+    (void)link_trouble(l, cause, code, "%s; its agent's port is left alone for a while, balloon statistics are used",
+                       what);
     link_punish(l);
 }
 
@@ -305,7 +305,8 @@ static void on_line(struct agent_link *l, const struct agent_piece *piece)
     else if (m.verb == AGENT_VERB_PONG)
         on_pong(l, &m);
     else if (m.value[AGENT_KEY_SEQ] <= l->seq)
-        link_complain(l, LINK_CAUSE_TWO, EPROTO, "two agents seem to write to its port (numbers of samples run backwards)");
+        link_complain(l, LINK_CAUSE_TWO, EPROTO,
+                      "two agents seem to write to its port (numbers of samples run backwards)");
     else
         on_sample(l, &m);
 }
@@ -420,7 +421,8 @@ int agent_link_new(const struct agent_link_config *config, struct agent_link **r
     else
         memcpy(l->path, config->path, strlen(config->path));
     if (r == 0) {
-        r = sd_event_add_time_relative(l->config.loop, &l->timer, CLOCK_MONOTONIC, 0, /* accuracy= */ 10000, on_timer, l);
+        r = sd_event_add_time_relative(l->config.loop, &l->timer, CLOCK_MONOTONIC, 0, /* accuracy= */ 10000, on_timer,
+                                       l);
         if (r < 0)
             r = err_set(e, -r, "no timer for the agent of guest '%s': %s", config->guest, strerror(-r));
     }

@@ -9,10 +9,11 @@
 #include "hv.h"
 
 /* One guest's agent, from the host: client of the unix socket behind the guest's virtio-serial port
- * (docs/agent-protocol.md). Connects by itself, again and again; takes the guest's word within limits; tells the agent what
- * the engine wants. Whatever comes through the port costs this guest its agent for a while, and nobody else anything.
+ * (docs/agent-protocol.md). Connects by itself, again and again; takes the guest's word within limits; tells the agent
+ * what the engine wants. Whatever comes through the port costs this guest its agent for a while, and nobody else
+ * anything.
  *
- * A port without an agent is the normal case of a guest that has none: nothing is said of it. Never blocks; on the loop. */
+ * A port without an agent is the normal case of a guest that has none: nothing is said of it. Never blocks. */
 
 struct agent_link;
 struct sd_event;
@@ -39,7 +40,7 @@ struct agent_link_config {
     struct agent_link_times times;
     /* These must not free the link. A good sample: */
     void (*view)(void *user, const struct obs_guest_view *view);
-    /* The agent fell silent, or its port was closed: other sources count again. Called once for each time it was heard. */
+    /* It fell silent, or its port was closed: other sources count again. Called once for each time it was heard. */
     void (*lost)(void *user);
     /* One sentence about this guest, once per cause until the agent has been good for times.steady_usec. */
     void (*trouble)(void *user, const struct err *e);
@@ -61,6 +62,6 @@ void agent_link_ask(struct agent_link *l);
 /* What the agent is to know; kept, and told again to each agent that comes. Only what changed is sent. */
 void agent_link_tell(struct agent_link *l, const struct hv_tell *tell);
 
-/* The guest was reset, paused or resumed: its clock is another one, and its silence so far means nothing. A paused guest is
- * not silent. l may be NULL. */
+/* The guest was reset, paused or resumed: its clock is another one, and its silence so far means nothing. A paused one
+ * is not silent. l may be NULL. */
 void agent_link_see_break(struct agent_link *l, bool paused);

@@ -100,8 +100,8 @@ struct hv_ops {
     int (*set_target)(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
                       struct err *e);
 
-    /* Optional: for the guest's agent, if it has one. Only what changed is sent; an agent that comes later is told, too.
-     * Nothing comes back. */
+    /* Optional: for the guest's agent, if it has one. Only what changed is sent; an agent that starts anew is told
+     * again. Nothing comes back. */
     void (*tell)(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell);
 
     const struct hv_backup_ops *backup; /* NULL: cannot back up */

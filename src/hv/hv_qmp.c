@@ -89,6 +89,7 @@ static struct qmp_guest *guest_free(struct qmp_guest *g)
         return NULL;
     g->client = qmp_client_free(g->client);
     qmp_guest_detach(g);
+    qmp_guest_agent_stop(g);
     g->pid_source = sd_event_source_disable_unref(g->pid_source);
     if (g->pidfd >= 0)
         (void)close(g->pidfd);
@@ -347,11 +348,18 @@ static int qmp_set_target(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes
     return qmp_guest_set_target(guest_of(vm), target_bytes, done, user, e);
 }
 
+static void qmp_tell(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell)
+{
+    (void)hv;
+    qmp_guest_tell(guest_of(vm), tell);
+}
+
 static const struct hv_ops qmp_ops = {
     .name = "qmp",
     .close = qmp_close,
     .sample = qmp_sample,
     .set_target = qmp_set_target,
+    .tell = qmp_tell,
 };
 
 static void on_smaps(struct smaps_job *job)

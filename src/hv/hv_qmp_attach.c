@@ -13,6 +13,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "agent_link.h"
 #include "hv_qmp.h"
 #include "log.h"
 #include "procstat.h"
@@ -128,6 +129,7 @@ void qmp_guest_vanish(struct qmp_guest *g, const char *reason)
     g->job = NULL;
     g->job_busy = false;
     g->left_over = g->known;
+    qmp_guest_agent_stop(g);
     if (g->known)
         l->vanished(l->user, &g->vm, reason, qmp_guest_now(g));
     g->known = false;
@@ -190,6 +192,8 @@ static void attach(struct qmp_guest *g)
         g->regions[g->regions_n++] = g->base_bytes;
     g->losses = 0;
     fill_vm(g);
+    if (agent_link_is_heard(g->agent))
+        g->vm.caps |= HV_CAP_AGENT;
     for (size_t i = 0; i < g->devices.plugs_n; i++) {
         plugged += g->devices.plugs[i].size_bytes;
         g->ours[i] = g->devices.plugs[i].requested_bytes;
@@ -204,6 +208,7 @@ static void attach(struct qmp_guest *g)
         online_adopt(&g->online, plugged);
         watch_process(g);
         l->appeared(l->user, &g->vm, now);
+        qmp_guest_agent_start(g);
     }
     say_what_is_missing(g);
     if (g->running == g->told_paused) /* also where its event was missed while the connection was away */

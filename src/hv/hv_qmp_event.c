@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent_link.h"
 #include "qmp_message.h"
 
 /* What QEMU tells unasked. */
@@ -23,6 +24,7 @@ static void on_reset(struct qmp_guest *g, struct json_object *data)
     g->plug_blocked_usec = 0;
     g->told &= ~(1U << QMP_CAUSE_OFFLINE);
     qmp_guest_stop_moving(g);
+    agent_link_see_break(g->agent, /* paused= */ false);
     tell(g, HV_HAPPENED_RESET);
 }
 
@@ -48,6 +50,7 @@ static void on_stop(struct qmp_guest *g, struct json_object *data)
     (void)data;
     g->running = false;
     g->told_paused = true;
+    agent_link_see_break(g->agent, /* paused= */ true);
     tell(g, HV_HAPPENED_PAUSED);
 }
 
@@ -56,6 +59,7 @@ static void on_resume(struct qmp_guest *g, struct json_object *data)
     (void)data;
     g->running = true;
     g->told_paused = false;
+    agent_link_see_break(g->agent, /* paused= */ false);
     tell(g, HV_HAPPENED_RESUMED);
 }
 

@@ -17,6 +17,7 @@
 
 /* Inside the QEMU driver only (hv_qmp*.c): one socket, and the guest behind it while there is one. */
 
+struct agent_link;
 struct hv_qmp;
 struct json_object;
 struct sd_event;
@@ -138,6 +139,8 @@ struct qmp_guest {
     struct smaps smaps;
     bool smaps_good, disks_good;
 
+    struct agent_link *agent; /* NULL: its monitor's name tells no socket of one */
+
     /* the move under way */
     struct qmp_move_call calls[QMP_MOVES_MAX];
     bool moving;
@@ -178,3 +181,8 @@ void qmp_guest_probe_again(struct qmp_guest *g); /* a device came or went */
 int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
 void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
 void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */
+
+/* hv_qmp_agent.c */
+void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */
+void qmp_guest_agent_stop(struct qmp_guest *g);
+void qmp_guest_tell(struct qmp_guest *g, const struct hv_tell *tell);

@@ -7,6 +7,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "agent_link.h"
 #include "qmp_message.h"
 
 /* Looking at one guest: levers, its own statistics, and the host's view of it. */
@@ -272,6 +273,8 @@ static void on_statistics(void *user, struct json_object *value, const struct er
     g->statistics = s;
     if (s.last_update_sec == 0 || s.total_bytes == OBS_UNSET)
         return; /* its driver has not reported yet */
+    if (agent_link_is_heard(g->agent))
+        return; /* asked for before the agent was there: it knows more, and better when */
     see_total(g, &s);
     tell_view(g, &s);
     g->view_same_usec = g->view_asked_usec;
@@ -418,7 +421,9 @@ int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e)
         return 0; /* the loss was told; until the monitor is back nothing answers, and the last sample ages */
     if (what & HV_SAMPLE_LEVERS)
         r = ask_levers(g, e);
-    if (r == 0 && what & HV_SAMPLE_VIEW)
+    if (r == 0 && what & HV_SAMPLE_VIEW && agent_link_is_heard(g->agent))
+        agent_link_ask(g->agent);
+    else if (r == 0 && what & HV_SAMPLE_VIEW)
         r = ask_view(g, e);
     if (r == 0 && what & HV_SAMPLE_HOST)
         r = ask_host(g, e);

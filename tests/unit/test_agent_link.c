@@ -317,8 +317,8 @@ static void says_nonsense_once_and_leaves_the_port_alone(void **state)
         const char *lines;
         const char *text;
     } cases[] = {
-        {"sample seq=2 time=1 mem_total=4 mem_free=-1\n", "guest 'web1': nonsense came through its agent's port ('mem_free=-1' is negative); "
-         "its agent's port is left alone for a while, balloon statistics are used"},
+        {"sample seq=2 time=1 mem_total=4 mem_free=-1\n",
+         "guest 'web1': nonsense came through its agent's port ('mem_free=-1' is negative); its agent's port is left alone for a while, balloon statistics are used"},
         {"sample seq=2 time=1 mem_total=4 mem_free=5\n", "impossible"},
         {"\x01\x02\x03\n", "byte 0x01"},
         {"hello version=7\n", "its agent speaks protocol version 7, this side speaks version 1"},

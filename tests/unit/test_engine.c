@@ -157,6 +157,17 @@ uint64_t guest_assigned_kib(const struct guest *g)
     return g->levers.balloon_actual_bytes / 1024;
 }
 
+uint64_t guest_maximum_kib(const struct guest *g)
+{
+    return g->config.maximum_kib;
+}
+
+const char *guest_reason_text(enum guest_reason reason)
+{
+    (void)reason;
+    return "";
+}
+
 bool guest_in_flight(const struct guest *g)
 {
     return g->motion.active;
@@ -210,6 +221,11 @@ static struct hv fake = {.ops = &fake_ops};
 int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e)
 {
     return vm->hv->ops->sample(vm->hv, vm, what, e);
+}
+
+void hv_tell(struct hv_vm *vm, const struct hv_tell *tell)
+{
+    note("agent %s %llu;", vm->name, (unsigned long long)tell->heartbeat_usec);
 }
 
 int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e)
