@@ -194,7 +194,7 @@ size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide
     decide_judge(h, guests, n, now_usec, scratch);
     share_divide(h->capacity_kib, h->pool_kib, scratch->levels, scratch->weight, n, scratch->slots,
                  scratch->given_kib, &h->share);
-    plan_open(&plan, h, guests, n, why, now_usec, scratch->order);
+    plan_open(&plan, h, guests, n, why, now_usec, scratch->order, scratch->weight); /* weights were for sharing only */
     for (size_t i = 0; i < n; i++) {
         decide_fetch(guests, i, n);
         judge_given(guests[i], scratch->given_kib[i]);

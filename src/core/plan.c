@@ -204,25 +204,19 @@ static void plan_shrink(struct plan *p, struct guest *g)
     plan_take_slowly(p, g);
 }
 
-/* Growing: 3 stalls, 2 lacks head, 1 the rest: who is served first, then by priority. Donors: who has most to give. Then
- * by position. */
-static uint64_t plan_rank(const struct guest *g, bool donors)
+/* Who is served first: 3 stalls, 2 lacks head, 1 the rest; then by priority. */
+static uint64_t plan_rank(const struct guest *g)
 {
-    if (donors)
-        return plan_excess_kib(g);
     uint64_t need = g->stall_percent ? 3 : plan_lacks(g) ? 2 : 1;
 
     return need << 32 | g->config.priority;
 }
 
-/* a comes after b in serving order. */
+/* a comes after b in serving order: by rank, then by position. */
 static bool plan_after(const struct plan *p, uint32_t a, uint32_t b)
 {
-    uint64_t rank_a = plan_rank(p->guests[a], p->donors);
-    uint64_t rank_b = plan_rank(p->guests[b], p->donors);
-
-    if (rank_a != rank_b)
-        return rank_a < rank_b;
+    if (p->rank[a] != p->rank[b])
+        return p->rank[a] < p->rank[b];
     return p->h->config.switches.no_position ? p->guests[a] > p->guests[b] : a > b;
 }
 
@@ -281,7 +275,7 @@ static void plan_grant(struct plan *p, struct guest *g)
 }
 
 void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size_t n, enum decide_why why,
-               uint64_t now_usec, uint32_t *order)
+               uint64_t now_usec, uint32_t *order, uint64_t *rank)
 {
     *p = (struct plan){
         .h = h,
@@ -289,6 +283,7 @@ void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size
         .why = why,
         .now_usec = now_usec,
         .order = order,
+        .rank = rank,
         .donors_from = n,
         .n = n,
         .free_kib = h->grantable_kib > 0 ? (uint64_t)h->grantable_kib : 0,
@@ -309,8 +304,10 @@ void plan_look(struct plan *p, size_t i)
     if (gap) {
         p->wanted_kib += gap;
         p->hungry_kib += plan_hungry(g) ? gap : 0;
+        p->rank[i] = plan_rank(g);
         p->order[p->growing++] = (uint32_t)i;
     } else if (plan_excess_kib(g) >= PLAN_QUANTUM_KIB) {
+        p->rank[i] = plan_excess_kib(g); /* who has most to give, first */
         p->order[--p->donors_from] = (uint32_t)i;
     } else {
         plan_shrink(p, g); /* finds nothing to take, and says why */
@@ -326,10 +323,8 @@ static void plan_free(struct plan *p)
 
     p->short_kib = p->wanted_kib > coming ? p->wanted_kib - coming : 0;
     p->urgent_kib = p->hungry_kib > coming ? p->hungry_kib - coming : 0;
-    p->donors = true;
     if (p->short_kib)
         plan_sort(p, donors, n);
-    p->donors = false;
     for (size_t i = 0; i < n && p->short_kib; i++) {
         struct guest *g = p->guests[donors[i]];
         if (p->urgent_kib || plan_excess_kib(g) > plan_dead_zone_kib(guest_assigned_kib(g)))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +20,7 @@ struct plan {
     enum decide_why why;
     uint64_t now_usec;
     uint32_t *order;     /* n entries: [0, growing) should grow, [donors_from, n) have something to give */
+    uint64_t *rank;      /* n entries, of those: growing, who is served first; donors, what they have to give */
     size_t growing, donors_from;
     uint64_t coming_kib; /* what shrinks under way still bring */
     uint64_t wanted_kib; /* by guests that should grow, beyond what is on its way */
@@ -28,13 +28,12 @@ struct plan {
     uint64_t hungry_kib; /* of wanted, by guests that should not wait for a dead zone */
     uint64_t short_kib;  /* wanted beyond what is free or being let go already: donors are told their given at once */
     uint64_t urgent_kib; /* of that for hungry guests: then donors' dead zones don't count */
-    bool donors;         /* what is being sorted */
     size_t orders;
 };
 
-/* order is scratch of n entries. Everything is borrowed until plan_close(). */
+/* order and rank are scratch of n entries. Everything is borrowed until plan_close(). */
 void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size_t n, enum decide_why why,
-               uint64_t now_usec, uint32_t *order);
+               uint64_t now_usec, uint32_t *order, uint64_t *rank);
 
 /* Who should grow, who could give; what needs no comparison with others is decided at once. */
 void plan_look(struct plan *p, size_t i);
