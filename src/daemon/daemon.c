@@ -164,6 +164,7 @@ static const char *daemon_directory(const struct daemon *d, const struct config 
 static void daemon_status_config(struct daemon *d)
 {
     d->status.config_file = d->config->is_file ? d->config->path : NULL;
+    d->status.config_hash = d->config->hash;
     d->status.guests_dir = d->config->qmp_directory_count ? daemon_directory(d, d->config, 0) : NULL;
 }
 

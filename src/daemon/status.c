@@ -317,6 +317,7 @@ static void source_daemon(void *user, struct wire_daemon *ret)
     wire_daemon_clear(ret);
     wire_text_copy(ret->version, sizeof(ret->version), BALLAST_VERSION);
     wire_text_copy(ret->config, sizeof(ret->config), s->config_file ? s->config_file : "");
+    (void)snprintf(ret->config_hash, sizeof(ret->config_hash), "%016" PRIx64, s->config_hash);
     wire_text_copy(ret->guests_dir, sizeof(ret->guests_dir), s->guests_dir ? s->guests_dir : "");
     ret->pid = (uint64_t)getpid();
     ret->uptime_ms = now > s->started_usec ? (now - s->started_usec) / 1000 : 0;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy_defaults.h"
 #include "status.h"
+
+#include <inttypes.h>
+
+#include "policy_defaults.h"
 
 /* Raw values under the names of the code, so that a bug report can be read beside it. Times are the engine's clock. */
 
@@ -131,8 +134,8 @@ void status_dump(const struct status *s, struct wire_text *out)
     struct wire_text *t = out;
     size_t n = engine_count(s->engine);
 
-    wire_text_format(t, "{\"api\":%d,\"version\":\"%s\",\"policy_version\":%d,\"now_usec\":", WIRE_API_VERSION,
-                     BALLAST_VERSION, POLICY_VERSION);
+    wire_text_format(t, "{\"api\":%d,\"version\":\"%s\",\"policy_version\":%d,\"config_hash\":\"%016" PRIx64
+                     "\",\"now_usec\":", WIRE_API_VERSION, BALLAST_VERSION, POLICY_VERSION, s->config_hash);
     wire_text_u64(t, s->now_usec());
     member(t, "started_usec", s->started_usec);
     dump_host(t, engine_host(s->engine));

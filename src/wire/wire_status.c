@@ -18,7 +18,7 @@ OWN_DEFINE(wire_status);
 
 static const struct wire_field daemon_fields[] = {
     D(TEXT, version), D(U64, pid), D(U64, uptime_ms), D(U64, policy_version), D(TEXT, config),
-    D(TEXT, guests_dir), D(BOOL, dry_run),
+    D(TEXT, config_hash), D(TEXT, guests_dir), D(BOOL, dry_run),
 };
 
 static const struct wire_field host_fields[] = {

@@ -31,6 +31,7 @@ struct wire_daemon {
     uint64_t uptime_ms;
     uint64_t policy_version;
     char config[256];   /* configuration file; empty: none, guests are only watched */
+    char config_hash[20]; /* of what it says, 16 hexadecimal digits: the same as `ballast check-config --json` says */
     char guests_dir[256]; /* where guests' monitors (NAME.qmp) are looked for first; empty: by name only */
     bool dry_run;       /* decides and tells, moves nothing */
 };

@@ -150,18 +150,23 @@ def test_bad_reload_changes_nothing(program, env, directory):
     with open(path, "w", encoding="utf-8") as f:
         f.write("host: {memory: 512 MiB, reserve: 64 MiB}\n")
     d = Daemon(program, directory, "--config", path, env=env)
-    assert d.ask("/v1/status")[1]["host"]["reserve_bytes"] == 64 << 20
+    first = d.ask("/v1/status")[1]
+    assert first["host"]["reserve_bytes"] == 64 << 20 and len(first["daemon"]["config_hash"]) == 16, first
     with open(path, "w", encoding="utf-8") as f:
         f.write("host: {memory: 512 MiB, reserve: 96 MiB, frob: 1}\n")
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("the one before still holds")
-    assert d.ask("/v1/status")[1]["host"]["reserve_bytes"] == 64 << 20
+    kept = d.ask("/v1/status")[1]
+    assert kept["host"]["reserve_bytes"] == 64 << 20
+    assert kept["daemon"]["config_hash"] == first["daemon"]["config_hash"]
     with open(path, "w", encoding="utf-8") as f:
         f.write("host: {memory: 512 MiB, reserve: 96 MiB}\n")
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("was read again")
     time.sleep(0.2)  # the API's answers are cached for a tenth of that
-    assert d.ask("/v1/status")[1]["host"]["reserve_bytes"] == 96 << 20
+    taken = d.ask("/v1/status")[1]
+    assert taken["host"]["reserve_bytes"] == 96 << 20
+    assert taken["daemon"]["config_hash"] != first["daemon"]["config_hash"]
     assert d.stop() == 0
 
 
