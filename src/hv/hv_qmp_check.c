@@ -25,10 +25,9 @@ static int refuse_libvirt(const char *guest, const char *path, struct err *e)
 static int refuse_proxmox(const char *guest, const char *path, struct err *e)
 {
     return err_set(e, EPERM,
-                   "'%.120s' is Proxmox VE's own monitor of guest '%s'; give the guest a second one, in its "
-                   "/etc/pve/qemu-server "
-                   "file: args: -chardev socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,wait=off -mon "
-                   "chardev=ballast,mode=control",
+                   "'%.120s' is Proxmox VE's own monitor of guest '%s'; give the guest a second one, in "
+                   "/etc/pve/qemu-server/VMID.conf: args: -chardev socket,id=ballast,"
+                   "path=/run/ballast/guests/%s.qmp,server=on,wait=off -mon chardev=ballast,mode=control",
                    path, guest, guest);
 }
 
