@@ -113,8 +113,11 @@ static void guest_check_breach(struct guest *g, uint64_t now_usec)
     uint64_t from = g->host.time_usec > USEC_PER_SEC ? g->host.time_usec - USEC_PER_SEC : 0;
     uint64_t least = 0;
     uint64_t largest = 0;
+    /* One that boots owns all its memory while `actual` still says the old size: that is no lie before its time is over. A
+     * driver that was unloaded for good, to forge `actual`, looks the same until then. */
+    bool boots = g->reset_usec && now_usec < g->reset_usec + POLICY_BOOT_PATIENCE_USEC;
 
-    if (g->reset_usec || !g->levers.time_usec ||
+    if (boots || !g->levers.time_usec ||
         !recent_range(&g->assigned_seen, from, now_usec, &least, &largest)) {
         g->excess_since_usec = 0;
         g->breach = false;

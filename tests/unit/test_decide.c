@@ -254,6 +254,28 @@ static void breach_is_counted_and_reported_by_what_it_holds(void **state)
     assert_false(w.guest[0].verdict.flags & GUEST_FLAG_BREACH);
 }
 
+/* The driver goes, the balloon with it, and then `actual` is forged: a reset to all appearances, but its time runs out. */
+static void breach_shows_although_its_driver_is_gone(void **state)
+{
+    struct house w;
+
+    (void)state;
+    house_build(&w, 1, 2048, 128);
+    see(&w, 0, 1024, 800, 700);
+    (void)run(&w, DECIDE_TICK);
+    guest_see_reset(&w.guest[0], w.now);
+    for (int i = 0; i < 20; i++) {
+        see_touched(&w, 0, 1024, 300, 900);
+        (void)run(&w, DECIDE_TICK);
+        if (i < 15)
+            assert_false(w.guest[0].verdict.flags & GUEST_FLAG_BREACH); /* it may still be booting */
+        w.now += SEC;
+    }
+    assert_true(w.guest[0].verdict.flags & GUEST_FLAG_BREACH);
+    assert_int_equal(w.guest[0].verdict.held_kib, 900 * MK);
+    assert_int_equal(w.guest[0].verdict.counted_kib, 1024 * MK); /* still all it may touch */
+}
+
 static void stuck_donor_is_worked_around(void **state)
 {
     struct house w;
@@ -565,6 +587,7 @@ int main(void)
         cmocka_unit_test(resetting_guest_counts_but_takes_nothing),
         cmocka_unit_test(switch_off_s1b_grants_what_a_reset_may_take),
         cmocka_unit_test(breach_is_counted_and_reported_by_what_it_holds),
+        cmocka_unit_test(breach_shows_although_its_driver_is_gone),
         cmocka_unit_test(stuck_donor_is_worked_around),
         cmocka_unit_test(stale_guest_keeps_what_it_has),
         cmocka_unit_test(silent_guest_is_cut_when_the_host_is_hard),
