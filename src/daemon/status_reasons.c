@@ -50,8 +50,8 @@ static void flag_silent(const struct engine_guest *g, struct wire_guest *ret)
 static void flag_booting(const struct guest *core, struct wire_guest *ret)
 {
     if (core->reset_usec)
-        flag(ret, "booting", "it was reset and its driver has not reported since: it counts as %s, all that it may "
-             "touch", units_show_size(ret->counted_bytes).s);
+        flag(ret, "booting", "it was reset, or lost all its balloon at once, and its driver has not reported since: it counts "
+             "as %s, all that it may touch", units_show_size(ret->counted_bytes).s);
     else
         flag(ret, "booting", "it has not reported its memory yet");
 }
@@ -64,8 +64,8 @@ static void flags_of_size(const struct engine_guest *g, uint64_t now_usec, struc
         flag_stuck(&g->core, now_usec, ret);
     if (flags & GUEST_FLAG_BREACH)
         flag(ret, "breach", "it says it has %s, but the host sees it hold %s: it is counted as what it holds and gets "
-             "nothing (%" PRIu64 ". time)", units_show_size(ret->assigned_bytes).s, units_show_size(ret->held_bytes).s,
-             ret->breaches);
+             "nothing (seen %" PRIu64 " times)", units_show_size(ret->assigned_bytes).s,
+             units_show_size(ret->held_bytes).s, ret->breaches);
     if (flags & GUEST_FLAG_SILENT)
         flag_silent(g, ret);
     if (flags & GUEST_FLAG_BOOTING)

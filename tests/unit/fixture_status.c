@@ -82,6 +82,7 @@ static struct wire_guest *guest_new(struct wire_status *s, const char *name, con
     g->overhead_bytes = 34 * MIB;
     g->demand_bytes = g->used_bytes = demand;
     g->available_bytes = assigned > demand ? assigned - demand : 0;
+    g->cache_bytes = 20 * MIB;
     g->sample_age_ms = 850;
     g->pressure_percent = demand * 10000 / assigned;
     g->pressure_low_percent = 6300;
@@ -123,12 +124,14 @@ struct wire_status *fixture_status(void)
     TEXT(s->warnings[0].text, "/run/ballast/guests/old.qmp: the monitor is in use by another client");
     s->warnings[0].age_ms = 65000;
 
-    (void)guest_new(s, "web1", "auto", 320 * MIB, 256 * MIB);
+    g = guest_new(s, "web1", "auto", 320 * MIB, 256 * MIB);
+    g->available_bytes += 20 * MIB; /* its disk cache, worth keeping */
     g = guest_new(s, "database-of-the-accounting", "auto", 640 * MIB, 700 * MIB);
     TEXT(g->memory_status, "warning");
     g->priority = 10000;
     g->penalty_bytes = 200 * MIB;
     g->shortfall_bytes = 60 * MIB;
+    g->stall_percent = 1000;
     wire_guest_flag(g, "stalled", "it starves: 8 MiB available for 2 s");
     g = guest_new(s, "batch", "watch", 256 * MIB, 130 * MIB);
     TEXT(g->memory_status, "low");
