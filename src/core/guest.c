@@ -56,9 +56,11 @@ uint64_t guest_assigned_kib(const struct guest *g)
 
 uint64_t guest_maximum_kib(const struct guest *g)
 {
-    uint64_t most = guest_boot_kib(g) + guest_kib(g->levers.pluggable_bytes);
+    uint64_t plug = g->levers.plug_blocked ? g->levers.online_bytes : g->levers.pluggable_bytes;
+    uint64_t most = guest_boot_kib(g) + guest_kib(plug);
 
-    /* More than the machine has slots for can't be reached: asking for it would only make the guest look stuck. */
+    /* More than the machine has slots for, or than the guest brings online, can't be reached: asking for it would only
+     * make the guest look stuck. */
     if (!g->config.maximum_kib || (most && g->config.maximum_kib > most))
         return most;
     return g->config.maximum_kib;

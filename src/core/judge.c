@@ -53,6 +53,8 @@ static uint32_t judge_flags(const struct guest *g, const struct decide_switches 
         flags |= GUEST_FLAG_FOREIGN_HAND;
     if (l->time_usec && !l->has_balloon && !l->block_bytes)
         flags |= GUEST_FLAG_NO_BALLOON | GUEST_FLAG_FIXED;
+    if (l->plug_blocked)
+        flags |= GUEST_FLAG_NOT_ONLINED;
     if (g->config.mode == GUEST_MODE_FIXED)
         flags |= GUEST_FLAG_FIXED;
     if (g->stall_percent)

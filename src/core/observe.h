@@ -32,6 +32,7 @@ struct obs_levers {
                                       derives it from the rise of the guest's total memory since the plug */
     bool has_balloon;
     bool deflate_on_oom; /* MemTotal then still counts ballooned memory */
+    bool plug_blocked;   /* the guest left plugged memory offline: for now the driver plugs no more */
 };
 
 /* One look from the host at the process behind the guest: the only proof of what a guest holds. */

@@ -78,9 +78,8 @@ static void flags_of_size(const struct engine_guest *g, uint64_t now_usec, struc
         flag(ret, "marked", "taking memory from it did harm: it keeps %s for another %s while the host can spare it",
              units_show_size(ret->mark_bytes).s, units_show_time(ret->mark_left_ms * 1000).s);
     if (flags & GUEST_FLAG_NOT_ONLINED)
-        flag(ret, "not-onlined", "%s of hot-added memory stay offline in the guest: boot it with "
-             "memhp_default_state=online memory_hotplug.online_policy=auto-movable",
-             units_show_size(ret->plugged_bytes - ret->online_bytes).s);
+        flag(ret, "not-onlined", "it left hot-added memory offline, so it gets none for now: boot it with "
+             "memhp_default_state=online memory_hotplug.online_policy=auto-movable, or run ballast-agent in it");
 }
 
 void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct wire_guest *ret)

@@ -61,6 +61,7 @@ void qmp_guest_tell_levers(struct qmp_guest *g)
         .pluggable_bytes = s.pluggable_bytes,
         .block_bytes = s.block_bytes,
         .online_bytes = s.online_bytes,
+        .plug_blocked = g->plug_blocked_usec > qmp_guest_now(g),
         .has_balloon = s.has_balloon,
         .deflate_on_oom = g->deflate_on_oom,
     };
