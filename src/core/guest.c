@@ -300,6 +300,7 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
                         ? 0
                         : demand_kept_kib(guest_kib(seen->cache_bytes), guest_kib(seen->shmem_bytes), least);
     g->used_least_kib = demand_used_kib(least, available, missed, kept);
+    g->busy_kib = demand_used_kib(least, available, 0, 0);
     g->used_largest_kib = demand_used_kib(largest, available, missed, kept);
     g->demand_seen_kib = guest_min(g->used_least_kib + guest_see_warm(g, &before, now_usec), POLICY_KIB_MAX);
     if (g->config.demand == DEMAND_COMMITTED && seen->committed_bytes != OBS_UNSET)

@@ -155,6 +155,7 @@ struct guest {
 
     /* learned */
     uint64_t used_least_kib;        /* demand(used) of the last sample, by the least assigned around it */
+    uint64_t busy_kib;              /* assigned - MemAvailable alone: what it can't do without for a moment */
     uint64_t used_largest_kib;      /* the same by the largest: what lower goes by */
     uint64_t demand_seen_kib;       /* by the guest's mode, before the stall term */
     uint32_t stall_percent;         /* s: 0, 5, 10, 20, 25 */

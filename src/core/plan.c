@@ -58,16 +58,16 @@ static void plan_set(struct plan *p, struct guest *g, enum guest_order order, ui
     p->orders++;
 }
 
-/* It should not wait for a dead zone: it stalls, lacks need, or lacks headroom with next to nothing left of what it has.
- * (In step 4 of sharing everyone lacks headroom: with no dead zone at all, each wobble of one guest moved them all; 20
- * mixed guests at overcommit 2.5: 79,000 commands in half an hour.) */
+/* It should not wait for a dead zone: it stalls, or it lacks need or headroom with next to nothing left of what it has.
+ * (In steps 4 and 5 of sharing everyone lacks something: with no dead zone at all, each wobble of one guest moved them all;
+ * 20 mixed guests at overcommit 2.5: 79,000 commands in half an hour. What was missed and files in use make a need, but not
+ * one of milliseconds: there is cache to run on.) */
 static bool plan_hungry(const struct guest *g)
 {
-    const struct guest_verdict *v = &g->verdict;
     uint64_t assigned = guest_assigned_kib(g);
 
-    return g->stall_percent || assigned < v->levels.floor_kib ||
-           (plan_lacks(g) && assigned < v->demand_kib + PLAN_NEAR_ZONES * plan_dead_zone_kib(assigned));
+    return g->stall_percent ||
+           (plan_lacks(g) && assigned < g->busy_kib + PLAN_NEAR_ZONES * plan_dead_zone_kib(assigned));
 }
 
 /* The smallest gap of a hungry guest worth a command: one that stalls gets every MiB, others a quarter of the dead zone. */
