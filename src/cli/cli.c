@@ -23,6 +23,9 @@ const struct cli_command cli_commands[] = {
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, line, "
      "key and what is allowed. Needs no ballastd. Exit code 2: mistakes, 4: warnings only."},
+    {"dump", cmd_dump, CLI_OPTION_JSON, 0, 0, "[--json]", "all that ballastd knows, raw, for a bug report",
+     "One JSON document with the daemon's internal state: what was seen of each guest, learned and decided. The names are "
+     "those of the code and promise nothing. It holds names and sizes of guests, and no secrets."},
     {"version", cmd_version, CLI_OPTION_JSON, 0, 0, "[--json]", "versions of ballast and of the ballastd that runs",
      "Says its own version, and the running ballastd's where there is one."},
     {"help", cmd_help, 0, 0, 1, "[COMMAND]", "this list, or one command in full", NULL},

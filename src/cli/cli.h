@@ -36,6 +36,7 @@ struct cli {
     unsigned options;          /* enum cli_option: given */
     char *const *args;         /* after the command's name */
     int arg_count;
+    long total_ms;             /* longest wait for an answer; 0: CLIENT_TOTAL_MS (tests) */
     unsigned rounds;           /* --watch: stop after so many; 0: never (tests) */
 };
 
@@ -74,5 +75,6 @@ int cli_write(const struct cli *cli, const struct wire_text *t);
 int cmd_status(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_check_config(struct cli *cli);
+int cmd_dump(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -80,7 +80,7 @@ static int transfer_problem(const char *socket_path, CURLcode code, long os_errn
         return connect_problem(socket_path, (int)os_errno, p);
     case CURLE_OPERATION_TIMEDOUT:
         return cli_problem_set(p, CLI_UNREACHABLE, "look what it does: journalctl -u ballastd -n 50",
-                               "ballastd does not answer on '%s' within %d s", socket_path, CLIENT_TOTAL_MS / 1000);
+                               "ballastd does not answer on '%s' in time", socket_path);
     case CURLE_WRITE_ERROR:
         return cli_problem_set(p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",
                                "the answer on '%s' is longer than any of ballastd's", socket_path);
@@ -125,7 +125,8 @@ static int answer_check(const char *socket_path, long status, const struct wire_
                            status);
 }
 
-static CURLcode options_set(CURL *curl, const char *socket_path, const char *url, struct wire_text *body)
+static CURLcode options_set(CURL *curl, const char *socket_path, const char *url, long total_ms,
+                            struct wire_text *body)
 {
     CURLcode r = curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
 
@@ -135,7 +136,7 @@ static CURLcode options_set(CURL *curl, const char *socket_path, const char *url
     r = r ? r : curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says */
     r = r ? r : curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_MS);
-    r = r ? r : curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)CLIENT_TOTAL_MS);
+    r = r ? r : curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, total_ms);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_USERAGENT, "ballast/" BALLAST_VERSION);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     return r ? r : curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
@@ -151,9 +152,10 @@ static bool url_make(CURL *curl, const char *path, const char *name, char *url, 
     return length > 0 && (size_t)length < size;
 }
 
-int client_get(const char *socket_path, const char *path, const char *name, struct wire_text *ret,
-               struct cli_problem *p)
+int client_get(const struct cli *cli, const char *path, const char *name, struct wire_text *ret, struct cli_problem *p)
 {
+    const char *socket_path = cli->socket_path;
+    long total_ms = cli->total_ms ? cli->total_ms : CLIENT_TOTAL_MS;
     CURL *curl = curl_easy_init();
     char url[PATH_ROOM];
     CURLcode code = CURLE_FAILED_INIT;
@@ -164,7 +166,7 @@ int client_get(const char *socket_path, const char *path, const char *name, stru
         return cli_problem_set(p, CLI_FAILED, "ballast status lists the guests", "no guest's name is that long");
     }
     if (curl)
-        code = options_set(curl, socket_path, url, ret);
+        code = options_set(curl, socket_path, url, total_ms, ret);
     if (code == CURLE_OK)
         code = curl_easy_perform(curl);
     if (curl) {

@@ -14,5 +14,4 @@
 /* GET `path` below the API's root; `name`, where not NULL, is escaped and put behind it. The answer's body, JSON, goes to
  * *ret (start with a zeroed one; wire_text_done() it in any case). Returns CLI_DONE, or p's exit code:
  * CLI_UNREACHABLE (no daemon, no permission, no answer in time) or CLI_FAILED (the daemon refused, or no daemon of ours). */
-int client_get(const char *socket_path, const char *path, const char *name, struct wire_text *ret,
-               struct cli_problem *p);
+int client_get(const struct cli *cli, const char *path, const char *name, struct wire_text *ret, struct cli_problem *p);

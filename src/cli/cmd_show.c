@@ -16,7 +16,7 @@ int cmd_show(struct cli *cli)
         (void)cli_problem_set(&p, CLI_USAGE, "ballast status lists the guests", "the guest's name is empty");
         return cli_complain(cli, &p);
     }
-    r = client_get(cli->socket_path, "/v1/guests/", cli->args[0], &body, &p);
+    r = client_get(cli, "/v1/guests/", cli->args[0], &body, &p);
     if (r == CLI_DONE && wire_guest_parse(body.data, body.length, &g, &h, &e) < 0)
         r = cli_problem_set(&p, CLI_FAILED, "is it ballastd, of the same version, that serves this socket? See: ss -xlp; "
                             "ballast version", "the answer on '%s' is no guest: %s", cli->socket_path, e.text);

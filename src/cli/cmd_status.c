@@ -16,7 +16,7 @@ static int status_get(const struct cli *cli, struct wire_text *body, struct wire
                       struct cli_problem *p)
 {
     struct err e = {0};
-    int r = client_get(cli->socket_path, "/v1/status", NULL, body, p);
+    int r = client_get(cli, "/v1/status", NULL, body, p);
 
     if (r == CLI_DONE && wire_status_parse(body->data, body->length, ret_status, &e) < 0)
         r = cli_problem_set(p, CLI_FAILED, "is it ballastd, of the same version, that serves this socket? See: ss -xlp; "

@@ -37,7 +37,7 @@ int cmd_version(struct cli *cli)
     struct wire_daemon d;
     struct cli_problem p;
     struct err e = {0};
-    int r = client_get(cli->socket_path, "/v1/version", NULL, &body, &p);
+    int r = client_get(cli, "/v1/version", NULL, &body, &p);
 
     if (r == CLI_DONE && wire_daemon_parse(body.data, body.length, &d, &e) < 0)
         r = cli_problem_set(&p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",

@@ -27,6 +27,7 @@
 struct rig {
     char dir[32], path[64];
     pid_t child;
+    long total_ms;
 };
 
 static int rig_setup(void **state)
@@ -98,7 +99,7 @@ static void daemon_serve(const struct rig *r, int ready, const char *what)
     (void)sd_event_loop(loop);
 }
 
-/* Answers every connection with the same bytes; "" closes at once. */
+/* Answers every connection with the same bytes; "" closes at once, "endless" never ends, "silent" never begins. */
 static void impostor_serve(const struct rig *r, int ready, const char *what)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -111,8 +112,13 @@ static void impostor_serve(const struct rig *r, int ready, const char *what)
     for (;;) {
         int client = accept(fd, NULL, NULL);
 
-        if (read(client, request, sizeof(request)) > 0)
+        if (read(client, request, sizeof(request)) > 0) {
+            if (strcmp(what, "silent") == 0)
+                continue; /* and keep it open */
             (void)!send(client, what, strlen(what), MSG_NOSIGNAL);
+            while (strstr(what, "endless") && send(client, request, sizeof(request), MSG_NOSIGNAL) > 0)
+                ;
+        }
         (void)close(client);
     }
 }
@@ -125,7 +131,7 @@ struct result {
 static struct result run(const struct rig *r, const char *const *words)
 {
     char *argv[16] = {(char *)"ballast", (char *)"--socket", (char *)r->path};
-    struct cli cli = {.socket_path = r->path, .rounds = 1};
+    struct cli cli = {.socket_path = r->path, .rounds = 1, .total_ms = r->total_ms};
     struct result result = {0};
     size_t out_size, err_size;
     int argc = 3;
@@ -186,6 +192,7 @@ static void commands_show_what_the_daemon_says(void **state)
     expect_json(RUN(r, "status", "--json"), 0, "guests");
     expect_json(RUN(r, "--json", "show", "liar"), 0, "reasons");
     expect_json(RUN(r, "version", "--json"), 0, "daemon");
+    expect_json(RUN(r, "dump"), 0, "dump");
 }
 
 static void unknown_guests_are_told_with_the_known_ones(void **state)
@@ -313,6 +320,23 @@ static void garbage_is_1_and_never_shown(void **state)
     }
 }
 
+static void endless_answers_are_cut_off(void **state)
+{
+    struct rig *r = *state;
+
+    child_start(r, impostor_serve, OK "\r\n{\"endless\":\"");
+    expect(RUN(r, "status"), 1, "", "longer than any of ballastd's");
+}
+
+static void silent_daemons_are_not_waited_for_for_ever(void **state)
+{
+    struct rig *r = *state;
+
+    r->total_ms = 50;
+    child_start(r, impostor_serve, "silent");
+    expect(RUN(r, "status"), 3, "", "does not answer");
+}
+
 static void bad_usage_is_2_with_the_right_one(void **state)
 {
     struct rig *r = *state;
@@ -411,6 +435,8 @@ int main(void)
         RIGGED(version_needs_no_daemon),
         RIGGED(no_permission_is_3_with_the_remedy),
         RIGGED(garbage_is_1_and_never_shown),
+        RIGGED(endless_answers_are_cut_off),
+        RIGGED(silent_daemons_are_not_waited_for_for_ever),
         RIGGED(bad_usage_is_2_with_the_right_one),
         RIGGED(help_is_there_for_every_command),
         RIGGED(configurations_are_checked_without_a_daemon),
