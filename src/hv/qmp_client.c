@@ -15,6 +15,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "qmp_buffer.h"
 #include "qmp_message.h"
 
 /* First size of the input buffer, and what it shrinks back to: nearly all answers are shorter than this. */
@@ -52,10 +53,7 @@ struct qmp_client {
     uint64_t due_usec;       /* WAITING: next try; GREETING: the greeting's deadline */
     uint64_t backoff_usec;   /* wait after the next loss */
 
-    char *in;
-    size_t in_len, in_size, in_scanned; /* scanned: no line end before this */
-    char *out;
-    size_t out_len, out_size;
+    struct qmp_buffer in, out;
 
     struct call calls[QMP_CLIENT_CALLS_MAX];
     uint64_t last_id;
@@ -81,8 +79,8 @@ static void release(struct qmp_client *c)
 {
     if (c->depth > 0 || !c->dead)
         return;
-    free(c->in);
-    free(c->out);
+    qmp_buffer_done(&c->in);
+    qmp_buffer_done(&c->out);
     free(c);
 }
 
@@ -122,7 +120,8 @@ static void close_socket(struct qmp_client *c)
     if (c->fd >= 0)
         (void)close(c->fd); /* a socket: nothing is lost by a failing close */
     c->fd = -1;
-    c->in_len = c->in_scanned = c->out_len = 0;
+    qmp_buffer_clear(&c->in);
+    qmp_buffer_clear(&c->out);
     c->flood_messages = c->flood_bytes = 0;
 }
 
@@ -158,8 +157,8 @@ static void lose(struct qmp_client *c, enum qmp_loss why, int code, const char *
 
 static void flush(struct qmp_client *c)
 {
-    while (c->out_len > 0) {
-        ssize_t n = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (c->out.len > 0) {
+        ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0) {
             if (errno == EINTR)
@@ -167,28 +166,10 @@ static void flush(struct qmp_client *c)
             /* A broken connection shows on reading, too: one place tells of it. */
             break;
         }
-        memmove(c->out, c->out + n, c->out_len - (size_t)n);
-        c->out_len -= (size_t)n;
+        qmp_buffer_drop(&c->out, (size_t)n);
     }
     if (c->io)
-        (void)sd_event_source_set_io_events(c->io, c->out_len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
-
-static int grow_out(struct qmp_client *c, size_t need, struct err *e)
-{
-    size_t size = c->out_size;
-    char *out;
-
-    while (size < need)
-        size *= 2;
-    if (size > QMP_CLIENT_OUT_MAX)
-        return err_set(e, EBUSY, "QEMU does not read its monitor: %zu bytes of commands wait already", c->out_len);
-    out = realloc(c->out, size);
-    if (!out)
-        return err_set(e, ENOMEM, "no memory for a command");
-    c->out = out;
-    c->out_size = size;
-    return 0;
+        (void)sd_event_source_set_io_events(c->io, c->out.len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 static int send_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
@@ -208,13 +189,13 @@ static int send_call(struct qmp_client *c, const char *command, const char *argu
     n = snprintf(NULL, 0, format, command, id, key, arguments ? arguments : "");
     if (n < 0)
         return err_set(e, EINVAL, "cannot print the command '%s'", command);
-    if (c->out_len + (size_t)n + 1 > c->out_size) {
-        r = grow_out(c, c->out_len + (size_t)n + 1, e);
-        if (r < 0)
-            return r;
-    }
-    (void)snprintf(c->out + c->out_len, c->out_size - c->out_len, format, command, id, key, arguments ? arguments : "");
-    c->out_len += (size_t)n;
+    r = qmp_buffer_room(&c->out, (size_t)n + 1, QMP_CLIENT_OUT_MAX, e);
+    if (r == -EMSGSIZE)
+        return err_set(e, EBUSY, "QEMU does not read its monitor: %zu bytes of commands wait already", c->out.len);
+    if (r < 0)
+        return r;
+    (void)snprintf(c->out.data + c->out.len, (size_t)n + 1, format, command, id, key, arguments ? arguments : "");
+    c->out.len += (size_t)n;
     c->last_id = id;
     *call = (struct call){.id = id, .deadline_usec = now_of(c) + c->deadline_usec, .done = done, .user = user};
     qmp_copy_printable(call->command, sizeof(call->command), command);
@@ -344,61 +325,21 @@ static void take_line(struct qmp_client *c, const char *line, size_t len)
     qmp_message_done(&m);
 }
 
-static void shrink_in(struct qmp_client *c)
-{
-    char *in;
-
-    if (c->in_size <= QMP_CLIENT_READ_BYTES || c->in_len > IN_MIN)
-        return;
-    in = realloc(c->in, IN_MIN);
-    if (in) {
-        c->in = in;
-        c->in_size = IN_MIN;
-    }
-}
-
 /* Hands on the complete lines of the buffer. */
 static void take_lines(struct qmp_client *c)
 {
-    size_t start = 0;
+    size_t start = 0, next, len;
 
-    while (!c->dead && c->state != STATE_WAITING) {
-        char *end = memchr(c->in + c->in_scanned, '\n', c->in_len - c->in_scanned);
-        size_t len;
+    while (qmp_buffer_line(&c->in, start, &len, &next)) {
+        const char *line = c->in.data + start;
 
-        if (!end) {
-            c->in_scanned = c->in_len;
-            break;
-        }
-        len = (size_t)(end - c->in) - start;
-        c->in_scanned = (size_t)(end - c->in) + 1;
-        if (len > 0 && !(len == 1 && *(end - 1) == '\r'))
-            take_line(c, c->in + start, len);
+        start = next;
+        if (len > 0 && !(len == 1 && line[0] == '\r'))
+            take_line(c, line, len);
         if (c->dead || c->state == STATE_WAITING)
             return;
-        start = c->in_scanned;
     }
-    memmove(c->in, c->in + start, c->in_len - start);
-    c->in_len -= start;
-    c->in_scanned -= start;
-    shrink_in(c);
-}
-
-static int make_room(struct qmp_client *c, struct err *e)
-{
-    size_t size = c->in_size;
-    char *in;
-
-    if (c->in_len < c->in_size)
-        return 0;
-    if (size >= QMP_LINE_MAX)
-        return err_set(e, EMSGSIZE, "a line of more than %u MiB", QMP_LINE_MAX >> 20);
-    in = realloc(c->in, size * 2);
-    if (!in)
-        return err_set(e, ENOMEM, "no memory to read an answer of more than %zu bytes", size);
-    c->in = in;
-    c->in_size = size * 2;
-    return 0;
+    qmp_buffer_drop(&c->in, start);
 }
 
 static void receive(struct qmp_client *c)
@@ -409,13 +350,16 @@ static void receive(struct qmp_client *c)
         struct err e = {0};
         size_t room;
         ssize_t n;
+        int r = qmp_buffer_room(&c->in, 1, QMP_LINE_MAX, &e);
 
-        if (make_room(c, &e) < 0) {
-            lose(c, e.code == ENOMEM ? QMP_LOSS_OTHER : QMP_LOSS_NONSENSE, e.code, e.text);
+        if (r == -EMSGSIZE)
+            (void)err_set(&e, EMSGSIZE, "a line of more than %u MiB", QMP_LINE_MAX >> 20);
+        if (r < 0) {
+            lose(c, r == -ENOMEM ? QMP_LOSS_OTHER : QMP_LOSS_NONSENSE, e.code, e.text);
             return;
         }
-        room = c->in_size - c->in_len;
-        n = recv(c->fd, c->in + c->in_len, room < budget ? room : budget, MSG_DONTWAIT);
+        room = c->in.size - c->in.len;
+        n = recv(c->fd, c->in.data + c->in.len, room < budget ? room : budget, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -426,10 +370,10 @@ static void receive(struct qmp_client *c)
         }
         if (n <= 0) {
             lose(c, QMP_LOSS_ENDED, ECONNRESET,
-                 c->in_len > 0 ? "QEMU closed the connection in the middle of a line" : "QEMU closed the connection");
+                 c->in.len > 0 ? "QEMU closed the connection in the middle of a line" : "QEMU closed the connection");
             return;
         }
-        c->in_len += (size_t)n;
+        c->in.len += (size_t)n;
         budget -= (size_t)n;
         take_lines(c);
     }
@@ -497,13 +441,7 @@ static void try_connect(struct qmp_client *c)
     struct err e = {0};
     int r;
 
-    if (!c->in)
-        c->in = malloc(IN_MIN);
-    if (!c->out)
-        c->out = malloc(OUT_MIN);
-    c->in_size = c->in_size ? c->in_size : IN_MIN;
-    c->out_size = c->out_size ? c->out_size : OUT_MIN;
-    r = c->in && c->out ? connect_socket(c) : -ENOMEM;
+    r = connect_socket(c);
     if (r < 0) {
         (void)err_set(&e, -r, "%s", strerror(-r));
         end_connection(c, loss_of(-r), &e, /* tell= */ true);

@@ -2,327 +2,15 @@
 #include "testing.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <systemd/sd-event.h>
-
-#include "fake_qmp.h"
-#include "hv_qmp.h"
+#include "fixture_hv_qmp.h"
 #include "online.h"
 
 /* The QEMU driver against played QEMUs: what it tells, what it sends, and what one bad guest does to the others. */
-
-#define MIB (1ULL << 20)
-
-struct world;
-
-/* A played guest: obeys at once, but for what its flags say. */
-struct guest {
-    struct world *w;
-    struct fake_qmp *fake;
-    char path[80];
-    uint64_t boot, actual, plugged, requested, most;
-    uint64_t total_base; /* MemTotal without plugged memory */
-    uint64_t last_update;
-    bool no_balloon, offline, stubborn_plug, silent, foolish, refuses;
-    unsigned balloons, plugs, kicks; /* commands */
-    uint64_t balloon_asked;
-};
-
-struct world {
-    char directory[32];
-    sd_event *loop;
-    struct hv *hv;
-    struct guest guests[3];
-    struct hv_vm *vms[3];
-    unsigned appeared, vanished, levers, views, hosts, troubles, dones;
-    unsigned happened[HV_HAPPENED_COUNT];
-    struct obs_levers seen;
-    struct obs_guest_view view;
-    struct obs_host_view host;
-    char trouble[ERR_TEXT_SIZE], reason[128];
-    int trouble_code, done_code;
-};
-
-/* ---- the played QEMU ---- */
-
-static uint64_t value_of(const char *line)
-{
-    const char *value = strstr(line, "\"value\":");
-
-    return value ? strtoull(value + strlen("\"value\":"), NULL, 10) : 0;
-}
-
-static void answer_statistics(struct guest *g, unsigned long long id)
-{
-    char text[512];
-    uint64_t total = g->total_base + (g->offline ? 0 : g->plugged);
-
-    if (!g->last_update)
-        (void)snprintf(text, sizeof(text),
-                       "{\"stats\": {\"stat-total-memory\": 18446744073709551615, \"stat-available-memory\": "
-                       "18446744073709551615}, \"last-update\": 0}");
-    else
-        (void)snprintf(text, sizeof(text),
-                       "{\"stats\": {\"stat-total-memory\": %" PRIu64 ", \"stat-free-memory\": %" PRIu64 ", "
-                       "\"stat-available-memory\": %" PRIu64 ", \"stat-disk-caches\": 4096, \"stat-swap-in\": "
-                       "18446744073709551615}, \"last-update\": %" PRIu64 "}",
-                       total, total / 2, total / 4 * 3, g->last_update);
-    fake_qmp_reply(g->fake, id, text);
-}
-
-static void answer_devices(struct guest *g, unsigned long long id)
-{
-    char text[512];
-
-    if (g->most)
-        (void)snprintf(text, sizeof(text),
-                       "[{\"type\": \"virtio-mem\", \"data\": {\"memdev\": \"/objects/m\", \"block-size\": 2097152, "
-                       "\"size\": %" PRIu64 ", \"node\": 0, \"max-size\": %" PRIu64 ", \"requested-size\": %" PRIu64
-                       ", \"id\": \"vm0\"}}]",
-                       g->plugged, g->most, g->requested);
-    else
-        (void)snprintf(text, sizeof(text), "[]");
-    fake_qmp_reply(g->fake, id, text);
-}
-
-static void set_property(struct guest *g, const char *line, unsigned long long id)
-{
-    if (strstr(line, "requested-size")) {
-        g->plugs++;
-        g->requested = value_of(line);
-        if (!g->stubborn_plug || g->requested > g->plugged)
-            g->plugged = g->requested;
-    } else if (strstr(line, "polling-interval") && value_of(line) == 0) {
-        g->kicks++;
-    } else {
-        assert_non_null(strstr(line, "/machine/peripheral/bal"));
-    }
-    fake_qmp_reply(g->fake, id, "{}");
-}
-
-static void on_command(void *user, struct fake_qmp *f, const char *command, const char *line, unsigned long long id)
-{
-    struct guest *g = user;
-    char text[256];
-
-    if (g->silent)
-        return;
-    if (g->foolish) {
-        fake_qmp_reply(f, id, "{\"actual\": [], \"size\": {}, \"base-memory\": -5}");
-    } else if (strcmp(command, "query-uuid") == 0) {
-        fake_qmp_reply(f, id, "{\"UUID\": \"00000000-0000-0000-0000-000000000000\"}");
-    } else if (strcmp(command, "query-memory-size-summary") == 0) {
-        (void)snprintf(text, sizeof(text), "{\"base-memory\": %" PRIu64 ", \"plugged-memory\": 0}", g->boot);
-        fake_qmp_reply(f, id, text);
-    } else if (strcmp(command, "query-memdev") == 0) {
-        fake_qmp_reply(f, id, "[{\"size\": 1099511627776, \"id\": \"pc.ram\"}]");
-    } else if (strcmp(command, "query-memory-devices") == 0) {
-        answer_devices(g, id);
-    } else if (strcmp(command, "query-status") == 0) {
-        fake_qmp_reply(f, id, "{\"running\": true, \"status\": \"running\"}");
-    } else if (strcmp(command, "qom-list") == 0) {
-        fake_qmp_reply(f, id,
-                       !g->no_balloon && strstr(line, "peripheral\"") ? "[{\"name\": \"bal\", \"type\": "
-                                                                        "\"child<virtio-balloon-pci>\"}]"
-                                                                      : "[]");
-    } else if (strcmp(command, "qom-get") == 0 && strstr(line, "deflate-on-oom")) {
-        fake_qmp_reply(f, id, "true");
-    } else if (strcmp(command, "qom-get") == 0) {
-        answer_statistics(g, id);
-    } else if (strcmp(command, "qom-set") == 0) {
-        set_property(g, line, id);
-    } else if (strcmp(command, "query-balloon") == 0) {
-        (void)snprintf(text, sizeof(text), "{\"actual\": %" PRIu64 "}", g->actual);
-        fake_qmp_reply(f, id, text);
-    } else if (strcmp(command, "query-blockstats") == 0) {
-        fake_qmp_reply(f, id, "[{\"device\": \"vda\", \"stats\": {\"rd_bytes\": 12345}}]");
-    } else if (strcmp(command, "balloon") == 0 && g->refuses) {
-        fake_qmp_refuse(f, id, "GenericError", "not today");
-    } else if (strcmp(command, "balloon") == 0) {
-        g->balloons++;
-        g->balloon_asked = value_of(line);
-        g->actual = g->balloon_asked < g->boot ? g->balloon_asked : g->boot;
-        fake_qmp_reply(f, id, "{}");
-    } else {
-        fake_qmp_refuse(f, id, "CommandNotFound", command);
-    }
-}
-
-/* ---- the listener ---- */
-
-static void on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
-{
-    struct world *w = user;
-
-    (void)now_usec;
-    w->appeared++;
-    w->vms[vm->name[0] - 'a'] = vm;
-}
-
-static void on_vanished(void *user, struct hv_vm *vm, const char *reason, uint64_t now_usec)
-{
-    struct world *w = user;
-
-    (void)now_usec;
-    w->vanished++;
-    w->vms[vm->name[0] - 'a'] = NULL;
-    (void)snprintf(w->reason, sizeof(w->reason), "%s", reason);
-}
-
-static void on_levers(void *user, struct hv_vm *vm, const struct obs_levers *seen)
-{
-    struct world *w = user;
-
-    (void)vm;
-    w->levers++;
-    w->seen = *seen;
-}
-
-static void on_host_view(void *user, struct hv_vm *vm, const struct obs_host_view *seen)
-{
-    struct world *w = user;
-
-    (void)vm;
-    w->hosts++;
-    w->host = *seen;
-}
-
-static void on_view(void *user, struct hv_vm *vm, const struct obs_guest_view *seen)
-{
-    struct world *w = user;
-
-    (void)vm;
-    w->views++;
-    w->view = *seen;
-}
-
-static void on_happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
-{
-    struct world *w = user;
-
-    (void)vm;
-    (void)now_usec;
-    w->happened[what]++;
-}
-
-static void on_trouble(void *user, struct hv_vm *vm, const struct err *e)
-{
-    struct world *w = user;
-
-    (void)vm;
-    w->troubles++;
-    w->trouble_code = e->code;
-    (void)snprintf(w->trouble, sizeof(w->trouble), "%s", e->text);
-}
-
-static void on_done(void *user, const struct err *e)
-{
-    struct world *w = user;
-
-    w->dones++;
-    w->done_code = e ? e->code : 0;
-}
-
-/* ---- the stage ---- */
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-
-    assert_non_null(w);
-    strcpy(w->directory, "/tmp/ballast-test-XXXXXX");
-    assert_non_null(mkdtemp(w->directory));
-    assert_true(sd_event_new(&w->loop) >= 0);
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-
-    w->hv = hv_close(w->hv);
-    for (size_t i = 0; i < 3; i++)
-        w->guests[i].fake = fake_qmp_free(w->guests[i].fake);
-    w->loop = sd_event_unref(w->loop);
-    (void)rmdir(w->directory); /* a test that makes it itself may have removed it */
-    free(w);
-    return 0;
-}
-
-/* Guest 'a' + i; fields set before stay. */
-static struct guest *start_guest(struct world *w, size_t i)
-{
-    struct guest *g = &w->guests[i];
-    struct fake_qmp_config config = {.loop = w->loop, .command = on_command, .user = g};
-    char path[sizeof(g->path)];
-
-    g->w = w;
-    g->boot = g->boot ? g->boot : 256 * MIB;
-    g->actual = g->actual ? g->actual : g->boot;
-    g->total_base = 218 * MIB;
-    g->last_update = g->last_update ? g->last_update : (uint64_t)time(NULL);
-    (void)snprintf(path, sizeof(path), "%s/%c.qmp", w->directory, (char)('a' + (int)i));
-    memcpy(g->path, path, sizeof(path));
-    config.path = g->path;
-    g->fake = fake_qmp_new(&config);
-    return g;
-}
-
-static void open_driver(struct world *w)
-{
-    const char *directory = w->directory;
-    const struct hv_qmp_config config = {
-        .loop = w->loop,
-        .listener = {on_appeared, on_vanished, on_levers, on_host_view, on_view, on_happened, on_trouble, w},
-        .directories = &directory,
-        .directories_n = 1,
-    };
-    struct err e = {0};
-
-    assert_int_equal(hv_qmp_open(&config, &w->hv, &e), 0);
-}
-
-static void run_until(struct world *w, const unsigned *what, unsigned n)
-{
-    while (*what < n)
-        assert_true(sd_event_run(w->loop, UINT64_MAX) >= 0);
-}
-
-static void look(struct world *w, size_t i, uint32_t what, const unsigned *answer)
-{
-    unsigned before = *answer;
-    struct err e = {0};
-
-    assert_int_equal(hv_sample(w->vms[i], what, &e), 0);
-    run_until(w, answer, before + 1);
-}
-
-static void order(struct world *w, size_t i, uint64_t target_mib)
-{
-    unsigned before = w->dones;
-    struct err e = {0};
-
-    assert_int_equal(hv_set_target(w->vms[i], target_mib * MIB, on_done, w, &e), 0);
-    assert_int_equal(w->dones, before); /* never from inside the call */
-    run_until(w, &w->dones, before + 1);
-}
-
-/* Polling by the driver itself brings the levers there. */
-static void settle(struct world *w, const uint64_t *what, uint64_t value)
-{
-    while (*what != value)
-        assert_true(sd_event_run(w->loop, UINT64_MAX) >= 0);
-}
-
-/* ---- tests ---- */
 
 static void finds_probes_and_samples(void **state)
 {
@@ -510,7 +198,7 @@ static void a_refused_order_ends_with_its_reason(void **state)
     assert_int_equal(w->done_code, EREMOTEIO);
     assert_int_equal(w->troubles, 1);
     assert_string_equal(w->trouble, "guest 'a': QEMU refused 'balloon': not today");
-    assert_int_equal(hv_set_target(w->vms[0], 0, on_done, w, &e), -EINVAL);
+    assert_int_equal(hv_set_target(w->vms[0], 0, count_done, w, &e), -EINVAL);
 }
 
 static void another_hand_on_virtio_mem_is_seen(void **state)
@@ -587,7 +275,7 @@ static void no_lever_is_one_sentence(void **state)
     assert_int_equal(w->troubles, 1);
     assert_non_null(strstr(w->trouble, "no balloon device"));
     assert_non_null(strstr(w->trouble, "-device virtio-balloon-pci"));
-    assert_int_equal(hv_set_target(w->vms[0], 128 * MIB, on_done, w, &e), -ENODEV);
+    assert_int_equal(hv_set_target(w->vms[0], 128 * MIB, count_done, w, &e), -ENODEV);
     look(w, 0, HV_SAMPLE_ALL, &w->levers);
     assert_int_equal(g->balloons, 0);
 }
@@ -630,12 +318,12 @@ static void a_lost_monitor_is_taken_up_again(void **state)
     run_until(w, &w->appeared, 1);
     vm = w->vms[0];
     w->levers = 0;
-    assert_int_equal(hv_set_target(vm, 128 * MIB, on_done, w, &e), 0);
+    assert_int_equal(hv_set_target(vm, 128 * MIB, count_done, w, &e), 0);
     fake_qmp_hang_up(g->fake);
     run_until(w, &w->dones, 1);
     assert_int_equal(w->done_code, ECANCELED);
     assert_int_equal(hv_sample(vm, HV_SAMPLE_ALL, &e), 0); /* answers nothing, and is no trouble each second */
-    assert_int_equal(hv_set_target(vm, 128 * MIB, on_done, w, &e), -ENOTCONN);
+    assert_int_equal(hv_set_target(vm, 128 * MIB, count_done, w, &e), -ENOTCONN);
     run_until(w, &w->levers, 1); /* attached again */
     assert_int_equal(w->appeared, 1);
     assert_int_equal(w->vanished, 0); /* the process lives */
@@ -713,7 +401,7 @@ static void explicit_sockets(void **state)
     };
     struct hv_qmp_config config = {
         .loop = w->loop,
-        .listener = {on_appeared, on_vanished, on_levers, on_host_view, on_view, on_happened, on_trouble, w},
+        .listener = listener_of(w),
         .sockets = sockets,
         .sockets_n = 3,
     };
@@ -731,7 +419,7 @@ static void explicit_sockets(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_world, teardown_world)
     const struct CMUnitTest tests[] = {
         TEST(finds_probes_and_samples),
         TEST(old_statistics_are_not_told_again),
