@@ -2,241 +2,20 @@
 #include "testing.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
+#include "fixture_engine.h"
 
 /* The engine alone: a tiny driver and a core without policy write down what is called, in which order. What the core
  * would decide is said by the test (plan[]), so that a change of policy changes nothing here. */
 
-#define MIB 1024ULL /* in KiB */
 #define START 1000000000ULL
 #define MSEC 1000ULL
 #define SEC 1000000ULL
 
-static char journal[16384];
-
-static __attribute__((format(printf, 1, 2))) void note(const char *format, ...)
-{
-    size_t used = strlen(journal);
-    va_list ap;
-
-    va_start(ap, format);
-    (void)vsnprintf(journal + used, sizeof(journal) - used, format, ap);
-    va_end(ap);
-}
-
-/* ---- core without policy ---- */
-
-struct plan {
-    const struct hv_vm *vm; /* NULL: end */
-    enum guest_order order;
-    uint64_t kib;
-};
-static struct plan plan[8];
-static struct hv_vm *vms[8];
-
-static const char *core_name(const struct guest *g)
-{
-    for (size_t i = 0; i < 8; i++)
-        if (vms[i] && vms[i]->user && &((const struct engine_guest *)vms[i]->user)->core == g)
-            return vms[i]->name;
-    return "?";
-}
-
-void host_init(struct host *h, const struct host_config *config)
-{
-    *h = (struct host){.config = *config};
-}
-
-size_t decide(struct host *h, struct guest *const *guests, size_t n, enum decide_why why, uint64_t now_usec,
-              const struct decide_scratch *scratch)
-{
-    size_t orders = 0;
-
-    (void)now_usec;
-    assert_non_null(scratch->order);
-    h->decisions++;
-    note("%s", why == DECIDE_TICK ? "tick" : "event");
-    for (size_t i = 0; i < n; i++)
-        note(" %s", core_name(guests[i]));
-    note(";");
-    for (size_t i = 0; i < n; i++) {
-        guests[i]->verdict.order = GUEST_ORDER_NONE;
-        for (size_t j = 0; j < 8 && plan[j].vm; j++) {
-            if (plan[j].vm->user && &((struct engine_guest *)plan[j].vm->user)->core == guests[i]) {
-                guests[i]->verdict.order = plan[j].order;
-                guests[i]->verdict.order_kib = plan[j].kib;
-                orders++;
-            }
-        }
-    }
-    return orders;
-}
-
-void guest_init(struct guest *g, const struct guest_config *config, uint64_t now_usec)
-{
-    *g = (struct guest){.config = *config, .appeared_usec = now_usec};
-}
-
-void learned_restore(struct guest *g, const struct learned *l, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->rise = l->rise;
-}
-
-void guest_configure(struct guest *g, const struct guest_config *config, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->config = *config;
-    note("configure %s %u;", core_name(g), config->priority);
-}
-
-void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t now_usec)
-{
-    g->levers = *seen;
-    g->levers.time_usec = now_usec;
-    if (g->motion.active && g->motion.target_kib == guest_assigned_kib(g))
-        g->motion.active = false;
-}
-
-void guest_see_host(struct guest *g, const struct obs_host_view *seen, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->host = *seen;
-}
-
-void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->view = *seen;
-}
-
-void guest_see_reset(struct guest *g, uint64_t now_usec)
-{
-    g->reset_usec = now_usec;
-    note("reset %s;", core_name(g));
-}
-
-void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->paused = paused;
-}
-
-void guest_see_foreign_hand(struct guest *g, uint64_t now_usec)
-{
-    (void)now_usec;
-    note("foreign %s;", core_name(g));
-}
-
-void guest_ordered(struct guest *g, uint64_t target_kib, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->motion.active = true;
-    g->motion.target_kib = target_kib;
-    note("ordered %s;", core_name(g));
-}
-
-void guest_order_done(struct guest *g)
-{
-    (void)g;
-}
-
-void guest_order_failed(struct guest *g, uint64_t now_usec)
-{
-    (void)now_usec;
-    g->motion.active = false;
-    note("failed %s;", core_name(g));
-}
-
-uint64_t guest_assigned_kib(const struct guest *g)
-{
-    return g->levers.balloon_actual_bytes / 1024;
-}
-
-uint64_t guest_maximum_kib(const struct guest *g)
-{
-    return g->config.maximum_kib;
-}
-
-const char *guest_reason_text(enum guest_reason reason)
-{
-    (void)reason;
-    return "";
-}
-
-bool guest_in_flight(const struct guest *g)
-{
-    return g->motion.active;
-}
-
-uint64_t demand_stall_line_kib(uint64_t assigned_kib)
-{
-    return assigned_kib / 50 > 16 * MIB ? assigned_kib / 50 : 16 * MIB;
-}
-
-/* ---- a driver that answers only what the test says ---- */
-
-static struct call {
-    hv_done_fn *done;
-    void *user;
-} last_call;
-static int refuse;                  /* errno of the next set_target() */
-static void (*during_set)(void);    /* runs inside the next set_target() */
-
-static int fake_sample(struct hv *hv, struct hv_vm *vm, uint32_t what, struct err *e)
-{
-    (void)hv;
-    (void)e;
-    note("ask %s %s%s%s;", vm->name, what & HV_SAMPLE_LEVERS ? "L" : "", what & HV_SAMPLE_VIEW ? "V" : "",
-         what & HV_SAMPLE_HOST ? "H" : "");
-    return 0;
-}
-
-static int fake_set_target(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
-                           struct err *e)
-{
-    (void)hv;
-    note("set %s %llu;", vm->name, (unsigned long long)(target_bytes >> 20));
-    if (during_set) {
-        void (*run)(void) = during_set;
-        during_set = NULL;
-        run();
-    }
-    if (refuse) {
-        int code = refuse;
-        refuse = 0;
-        return err_set(e, code, "guest '%s' refuses", vm->name);
-    }
-    last_call = (struct call){done, user};
-    return 0;
-}
-
-static const struct hv_ops fake_ops = {.name = "fake", .sample = fake_sample, .set_target = fake_set_target};
-static struct hv fake = {.ops = &fake_ops};
-
-int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e)
-{
-    return vm->hv->ops->sample(vm->hv, vm, what, e);
-}
-
-void hv_tell(struct hv_vm *vm, const struct hv_tell *tell)
-{
-    note("agent %s %llu;", vm->name, (unsigned long long)tell->heartbeat_usec);
-}
-
-int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e)
-{
-    return vm->hv->ops->set_target(vm->hv, vm, target_bytes, done, user, e);
-}
-
 /* ---- the world around the engine ---- */
 
-static struct hv_vm vm_a = {.hv = &fake, .name = "a"}, vm_b = {.hv = &fake, .name = "b"},
-                    vm_c = {.hv = &fake, .name = "c"};
 static struct engine *engine;
 static const struct hv_listener *tell;
 static int host_error;
@@ -447,8 +226,8 @@ static void donors_first_then_grants(void **state)
 {
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_GROW, 300 * MIB};
-    plan[1] = (struct plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_GROW, 300 * MIB};
+    plan[1] = (struct order_plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
     (void)engine_run(engine, START + SEC);
     (void)engine_run(engine, START + SEC + 100 * MSEC);
     expect("ask a LVH;ask b LVH;tick a b;set b 200;ordered b;told b;set a 300;ordered a;told a;");
@@ -461,7 +240,7 @@ static void polls_while_in_flight(void **state)
 
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
     (void)engine_run(engine, START + SEC);
     journal[0] = '\0';
     assert_int_equal(engine_run(engine, now), now + 50 * MSEC);
@@ -530,7 +309,7 @@ static void refused_order_is_told(void **state)
 {
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
     refuse = EBUSY;
     (void)engine_run(engine, START + SEC + 200 * MSEC);
     journal[0] = '\0';
@@ -546,7 +325,7 @@ static void late_failure_is_told_and_cleared(void **state)
 
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
     (void)engine_run(engine, START + SEC);
     (void)engine_run(engine, START + SEC + 100 * MSEC);
     journal[0] = '\0';
@@ -554,7 +333,7 @@ static void late_failure_is_told_and_cleared(void **state)
     expect("failed a;trouble a 'no answer';");
     (void)engine_run(engine, START + SEC + 110 * MSEC);
     expect("event a b;set a 200;ordered a;told a;");
-    struct call first = last_call;
+    struct fake_call first = last_call;
     (void)engine_run(engine, START + 2 * SEC);
     (void)engine_run(engine, START + 2 * SEC + 100 * MSEC);
     journal[0] = '\0';
@@ -576,8 +355,8 @@ static void vanish_during_call(void **state)
 
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
-    plan[1] = (struct plan){&vm_b, GUEST_ORDER_GROW, 300 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[1] = (struct order_plan){&vm_b, GUEST_ORDER_GROW, 300 * MIB};
     during_set = vanish_a;
     (void)engine_run(engine, START + SEC);
     journal[0] = '\0';
@@ -587,7 +366,7 @@ static void vanish_during_call(void **state)
     assert_null(engine_find(engine, "a"));
     /* its late answer finds nobody, and its place is not given away before */
     tell->appeared(tell->user, &vm_c, START + SEC + 200 * MSEC);
-    struct call of_b = last_call;
+    struct fake_call of_b = last_call;
     of_b.done(of_b.user, &e);
     (void)engine_run(engine, START + 2 * SEC);
     assert_int_equal(engine_count(engine), 2);
@@ -599,10 +378,10 @@ static void answer_after_vanishing(void **state)
 
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
     (void)engine_run(engine, START + SEC);
     (void)engine_run(engine, START + SEC + 100 * MSEC);
-    struct call of_a = last_call;
+    struct fake_call of_a = last_call;
     vanish_a();
     for (unsigned int i = 0; i < 3; i++) { /* others come and go meanwhile: none of them gets a's place */
         tell->appeared(tell->user, &vm_c, START + 2 * SEC);
@@ -637,7 +416,7 @@ static void dry_run_sends_nothing(void **state)
     (void)state;
     start(/* dry_run= */ true, 2);
     tell->appeared(tell->user, &vm_a, START);
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_SHRINK, 200 * MIB};
     (void)engine_run(engine, START);
     (void)engine_run(engine, START + 100 * MSEC);
     (void)engine_run(engine, START + SEC);
@@ -650,8 +429,8 @@ static void unknown_host_grants_nothing(void **state)
 {
     (void)state;
     start_two();
-    plan[0] = (struct plan){&vm_a, GUEST_ORDER_GROW, 300 * MIB};
-    plan[1] = (struct plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
+    plan[0] = (struct order_plan){&vm_a, GUEST_ORDER_GROW, 300 * MIB};
+    plan[1] = (struct order_plan){&vm_b, GUEST_ORDER_SHRINK, 200 * MIB};
     host_error = EIO;
     (void)engine_run(engine, START + SEC);
     (void)engine_run(engine, START + SEC + 100 * MSEC);
