@@ -98,6 +98,7 @@ void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t n
 {
     if (!seen->boot_bytes)
         return; /* nothing else in it counts */
+    uint64_t before_bytes = g->levers.balloon_actual_bytes;
     g->levers = *seen;
     struct obs_levers *l = &g->levers;
     l->boot_bytes = guest_min(l->boot_bytes, POLICY_KIB_MAX * 1024);
@@ -105,6 +106,8 @@ void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t n
     l->plugged_bytes = guest_min(l->plugged_bytes, POLICY_KIB_MAX * 1024);
     l->online_bytes = guest_min(l->online_bytes, l->plugged_bytes);
     recent_see(&g->assigned_seen, guest_assigned_kib(g), now_usec);
+    if (g->reset_usec && !g->fell_usec && l->balloon_actual_bytes < before_bytes)
+        g->fell_usec = now_usec;
     motion_see(&g->motion, guest_assigned_kib(g), guest_tolerance_kib(g), now_usec);
 }
 
@@ -116,8 +119,9 @@ static void guest_check_breach(struct guest *g, uint64_t now_usec)
     uint64_t least = 0;
     uint64_t largest = 0;
     /* One that boots owns all its memory while `actual` still says the old size: that is no lie before its time is over. A
-     * driver that was unloaded for good, to forge `actual`, looks the same until then. */
-    bool boots = g->reset_usec && now_usec < g->reset_usec + POLICY_BOOT_PATIENCE_USEC;
+     * driver that was unloaded for good, to forge `actual`, looks the same, until the balloon fills and no driver reports. */
+    bool boots = g->reset_usec && now_usec < g->reset_usec + POLICY_BOOT_PATIENCE_USEC &&
+                 (!g->fell_usec || now_usec < g->fell_usec + POLICY_FELL_USEC);
 
     if (boots || !g->levers.time_usec ||
         !recent_range(&g->assigned_seen, from, now_usec, &least, &largest)) {
@@ -325,6 +329,7 @@ void guest_see_reset(struct guest *g, uint64_t now_usec)
     if (!g->reset_usec)
         g->reset_assigned_kib = guest_assigned_kib(g);
     g->reset_usec = now_usec;
+    g->fell_usec = 0;
     g->stall_percent = 0;
     g->stalled_since_usec = 0;
     guest_owe(g); /* it goes on to that target once it has booted */

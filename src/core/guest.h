@@ -147,6 +147,7 @@ struct guest {
     struct obs_host_view host;
     struct obs_guest_view view;
     uint64_t appeared_usec;  /* adopted, booted or mode changed: settling and rise count from here */
+    uint64_t fell_usec;      /* the balloon filled since the reset, with no word from its driver; 0: not so */
     uint64_t booted_usec;    /* its driver reported after a reset; 0: no reset seen */
     uint64_t reset_usec;     /* last reset or loss of the driver; 0: none since its driver reported */
     uint64_t owed_kib;       /* a grant that may still arrive: not answered, withdrawn without answer, or under way at a

@@ -64,6 +64,7 @@
 
 /* Boot and breach. */
 #define POLICY_BOOT_PATIENCE_USEC (15 * USEC_PER_SEC)     /* S1b: without its driver for this long: memory is taken */
+#define POLICY_FELL_USEC (4 * USEC_PER_SEC)               /* a driver that fills its balloon anew reports within a poll or two */
 #define POLICY_BREACH_USEC (2 * USEC_PER_SEC)             /* the balloon frees page by page: a moment's lag is no lie */
 #define POLICY_STALL_WAITS_USEC (2 * USEC_PER_SEC)
 

@@ -232,6 +232,40 @@ static void switch_off_s1b_grants_what_a_reset_may_take(void **state)
     assert_int_equal(w.guest[0].verdict.counted_kib, 896 * MK);
 }
 
+/* Forged after the driver was unloaded with memory in its balloon: no reset is an excuse once `actual` falls unreported. */
+static void forged_balloon_of_an_unloaded_driver_is_a_breach(void **state)
+{
+    struct house w;
+
+    (void)state;
+    house_build(&w, 1, 4096, 256);
+    see(&w, 0, 256, 160, 100);
+    w.now += SEC;
+    see_touched(&w, 0, 256, 256, 180);
+    guest_see_reset(&w.guest[0], w.now);
+    for (int t = 0; t < 10; t++) { /* booting, as far as anyone knows: holding more than it says is no breach */
+        w.now += SEC;
+        see_touched(&w, 0, 256, 256, 300);
+        run(&w, DECIDE_TICK);
+        assert_false(w.guest[0].verdict.flags & GUEST_FLAG_BREACH);
+    }
+    for (int t = 0; t < 8; t++) {
+        w.now += SEC;
+        see_touched(&w, 0, 256, 56, 180);
+        run(&w, DECIDE_TICK);
+    }
+    assert_true(w.guest[0].verdict.flags & GUEST_FLAG_BREACH);
+    assert_int_equal(w.guest[0].verdict.held_kib, 180 * MK);
+    assert_int_equal(w.guest[0].verdict.counted_kib, 256 * MK);
+
+    w.now += SEC; /* its driver is back, fills its balloon and reports */
+    see(&w, 0, 256, 160, 100);
+    w.now += 2 * SEC;
+    see(&w, 0, 256, 160, 100);
+    run(&w, DECIDE_TICK);
+    assert_false(w.guest[0].verdict.flags & (GUEST_FLAG_BREACH | GUEST_FLAG_BOOTING));
+}
+
 static void breach_is_counted_and_reported_by_what_it_holds(void **state)
 {
     struct house w;
@@ -261,7 +295,7 @@ static void breach_shows_although_its_driver_is_gone(void **state)
 
     (void)state;
     house_build(&w, 1, 2048, 128);
-    see(&w, 0, 1024, 800, 700);
+    see(&w, 0, 1024, 300, 250);
     (void)run(&w, DECIDE_TICK);
     guest_see_reset(&w.guest[0], w.now);
     for (int i = 0; i < 20; i++) {
@@ -586,6 +620,7 @@ int main(void)
         cmocka_unit_test(free_first_give_second),
         cmocka_unit_test(resetting_guest_counts_but_takes_nothing),
         cmocka_unit_test(switch_off_s1b_grants_what_a_reset_may_take),
+        cmocka_unit_test(forged_balloon_of_an_unloaded_driver_is_a_breach),
         cmocka_unit_test(breach_is_counted_and_reported_by_what_it_holds),
         cmocka_unit_test(breach_shows_although_its_driver_is_gone),
         cmocka_unit_test(stuck_donor_is_worked_around),
