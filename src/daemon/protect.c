@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -40,11 +42,23 @@ int protect_oom_score(const char *path, int *ret_score)
     return -code;
 }
 
+/* With CAP_IPC_LOCK the limit does not count, also where CAP_SYS_RESOURCE to raise it is missing, as in containers. */
+static bool protect_has_ipc_lock(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK));
+}
+
 /* Locking future memory under a limit would make allocations fail later, just when it matters: all or nothing. */
 static bool protect_may_lock(void)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
+    if (protect_has_ipc_lock())
+        return true;
     if (setrlimit(RLIMIT_MEMLOCK, &limit) == 0)
         return true;
     if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
