@@ -32,6 +32,7 @@ GUEST_DIR = os.path.join(BUILD, "tests", "live", "guest")
 EXIT_SKIP = 77
 LONG_SEC = 120    # no assertion on speed: only what never happens takes this long
 READY_SEC = 60
+STEADY_SEC = 12  # a guest just found is only watched for 10 s
 CLI_SEC = 60
 OVERHEAD_GROWTH_MIB = 8  # a QEMU under emulation goes on translating code for a while
 RESERVE_MIB = 64         # of the pretended host: its states are shares of this, QEMU's own wobbling must not reach them
@@ -305,6 +306,18 @@ class Bench(contextlib.AbstractContextManager):
         """The pretended host on which all guests started so far can hold capacity_mib together."""
         overhead = sum(guest.overhead_mib() + OVERHEAD_GROWTH_MIB for guest in self.guests if guest.is_running())
         return capacity_mib + reserve_mib + overhead
+
+    def steady(self, daemon):
+        """Waits until no guest's memory has moved for STEADY_SEC; returns {name: assigned MiB}."""
+        seen = [(0, None)]
+
+        def quiet():
+            now = {guest.name: guest.assigned_mib() for guest in self.guests if guest.is_running()}
+            if now != seen[0][1] or not daemon.fits():
+                seen[0] = (time.monotonic(), now)
+            return time.monotonic() > seen[0][0] + STEADY_SEC
+        eventually(quiet, "the guests are balanced and nothing moves", explain=daemon.log)
+        return seen[0][1]
 
     def daemon(self, config=None, options=(), wait=True, **settings):
         """config: text; else settings are those of config_text(); config=False: none at all."""

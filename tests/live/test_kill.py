@@ -19,24 +19,13 @@ def unmoved(b, before, what, seconds):
     check(True, what)
 
 
-def steady(b, d):
-    """Nothing has moved for 6 s."""
-    seen = []
-
-    def quiet():
-        seen.append({guest.name: guest.assigned_mib() for guest in b.guests})
-        return d.fits() and len(seen) > 24 and all(s == seen[-1] for s in seen[-24:])
-    eventually(quiet, "the guests are balanced and nothing moves", explain=d.log)
-    return seen[-1]
-
-
 def test(b):
     a, p = b.boot(("a", {"boot_mib": 256}), ("p", {"boot_mib": 256, "plug_mib": 256, "plugged_mib": 64}))
     a.load.grow(40)
     p.load.grow(220)
     d = b.daemon(memory_mib=b.host_mib(560))
     d.wait_for("a", "p")
-    before = steady(b, d)
+    before = b.steady(d)
 
     d.kill()
     unmoved(b, before, "kill -9: the guests keep what they have", 3)

@@ -29,7 +29,7 @@ def test(b):
     o.load.grow(40)
     d = b.daemon(memory_mib=b.host_mib(440))
     d.wait_for("x", "o")
-    eventually(lambda: d.fits() and d.guest("x")["assigned_bytes"] < 200 << 20, "both are balanced", explain=d.log)
+    b.steady(d)
     quiet = Quiet(o, d)
 
     def away(*flags):

@@ -26,8 +26,9 @@ def test(b):
     check(p.load.checksum_kib() == 20 * 1024, "what it kept is intact")
 
     u.load.grow(165, rate_mib=10)
-    eventually(lambda: d.has_flag("u", "not-onlined") and u.plugged_mib() == 0,
+    eventually(lambda: d.log_lines("'u'", "offline") and u.plugged_mib() == 0,
                "memory left offline is unplugged and said", explain=d.log)
+    check("online" in d.guest("u")["trouble"], "status says what to do")
     check(d.guest("u")["assigned_bytes"] <= 256 << 20, "and never counted as given")
     check(u.oom_kills() == 0, "nothing was killed there either")
 

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Without a configuration file ballastd finds the guests, only watches, and says what it would do and save. With
 --dry-run it decides by its configuration and moves nothing either."""
+import os
+
 from bench import always, check, eventually, main
 
 
 def test(b):
     d = b.daemon(config=False, wait=False)
+    os.makedirs(d.default_guests_dir, exist_ok=True)
     a, c = b.boot(("a", {"boot_mib": 384, "guests_dir": d.default_guests_dir}), ("c", {"boot_mib": 384}))
     d.wait_ready()
     d.wait_for("a")
