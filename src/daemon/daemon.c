@@ -80,6 +80,8 @@ static void daemon_on_wake(void *user)
 {
     struct daemon *d = user;
 
+    if (d->is_stopping)
+        return; /* the loop is over: drivers tell of their guests while they close */
     if (sd_event_source_set_time(d->timer, 0) < 0 || sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT) < 0)
         log_error("cannot set the timer: decisions are late by up to a second");
 }

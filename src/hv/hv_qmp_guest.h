@@ -126,6 +126,7 @@ struct qmp_guest {
     bool levers_failed;
     bool view_due;
     uint64_t view_asked_usec; /* when the answer under way was asked for */
+    uint64_t host_asked_usec; /* the same of the host's view: a reading that takes long is not newer than this */
     uint64_t view_same_usec;  /* last time that showed the old last_update */
     uint64_t kicked_usec;     /* statistics out of turn were asked for */
     bool interval_off;        /* the second half of that could not be sent yet */

@@ -335,7 +335,7 @@ static void tell_host_view(struct qmp_guest *g)
 {
     const struct hv_listener *l = qmp_guest_listener(g);
     struct obs_host_view seen = {
-        .time_usec = qmp_guest_now(g),
+        .time_usec = g->host_asked_usec,
         .resident_bytes = g->smaps.resident_bytes,
         .swapped_bytes = g->smaps.swapped_bytes,
         .overhead_bytes = g->smaps.overhead_bytes,
@@ -409,6 +409,7 @@ static int ask_host(struct qmp_guest *g, struct err *e)
     memcpy(g->job->regions, g->regions, g->regions_n * sizeof(g->regions[0]));
     g->job->regions_n = g->regions_n;
     g->job->user = g;
+    g->host_asked_usec = qmp_guest_now(g);
     g->host_due = g->disks_due = g->smaps_due = g->job_busy = true;
     smaps_pool_submit(qmp_guest_pool(g), g->job);
     return 0;
