@@ -429,5 +429,9 @@ int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e)
         r = ask_view(g, e);
     if (r == 0 && what & HV_SAMPLE_HOST)
         r = ask_host(g, e);
+    if (r == -EBUSY) {
+        *e = (struct err){0};
+        return 0; /* a QEMU that hangs: that was told when the first command passed its deadline */
+    }
     return r;
 }
