@@ -6,8 +6,8 @@
 #include "wire_error.h"
 #include "wire_status.h"
 
-/* What an impostor on ballastd's socket may answer: it is refused with a sentence, or read to something that prints to a
- * document which reads to the same again. */
+/* What an impostor on ballastd's socket may answer: it is refused with a sentence, or read to something that prints to
+ * a document which reads to the same again. */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -17,15 +17,15 @@ const struct cli_command cli_commands[] = {
      "need a look are explained below the table. With --watch it is shown anew each second until Ctrl-C."},
     {"show", cmd_show, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
      "everything about one guest, in words",
-     "Where the guest's memory is, what it needs and how that is known, how far ballast may go with it and why, what was "
-     "decided last and why nothing was done where nothing was done."},
+     "Where the guest's memory is, what it needs and how that is known, how far ballast may go with it and why, what "
+     "was decided last and why nothing was done where nothing was done."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
-     "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, line, "
-     "key and what is allowed. Needs no ballastd. Exit code 2: mistakes, 4: warnings only."},
+     "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "
+     "line, key and what is allowed. Needs no ballastd. Exit code 2: mistakes, 4: warnings only."},
     {"dump", cmd_dump, CLI_OPTION_JSON, 0, 0, "[--json]", "all that ballastd knows, raw, for a bug report",
-     "One JSON document with the daemon's internal state: what was seen of each guest, learned and decided. The names are "
-     "those of the code and promise nothing. It holds names and sizes of guests, and no secrets."},
+     "One JSON document with the daemon's internal state: what was seen of each guest, learned and decided. The names "
+     "are those of the code and promise nothing. It holds names and sizes of guests, and no secrets."},
     {"version", cmd_version, CLI_OPTION_JSON, 0, 0, "[--json]", "versions of ballast and of the ballastd that runs",
      "Says its own version, and the running ballastd's where there is one."},
     {"help", cmd_help, 0, 0, 1, "[COMMAND]", "this list, or one command in full", NULL},
@@ -125,7 +125,8 @@ static int option_read(struct cli *cli, char *const *argv, int left, int *ret_us
         if (strlen(option_names[i].name) == length && strncmp(option_names[i].name, arg, length) == 0)
             option = option_names[i].option;
     if (option == 0)
-        return cli_problem_set(p, CLI_USAGE, "ballast help COMMAND lists a command's options", "there is no option '%s'",
+        return cli_problem_set(p, CLI_USAGE, "ballast help COMMAND lists a command's options",
+                               "there is no option '%s'",
                                text_show(arg, length).s);
     *ret_used = 1;
     cli->options |= option;
@@ -133,11 +134,13 @@ static int option_read(struct cli *cli, char *const *argv, int left, int *ret_us
         return value ? cli_problem_set(p, CLI_USAGE, "leave out what follows the '='", "'%s' takes no value",
                                        text_show(arg, length).s) : CLI_DONE;
     if (!value && left < 2)
-        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH", "--socket lacks its path");
+        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH",
+                               "--socket lacks its path");
     *ret_used = value ? 1 : 2;
     cli->socket_path = value ? value + 1 : argv[1];
     if (!cli->socket_path[0])
-        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH", "--socket lacks its path");
+        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH",
+                               "--socket lacks its path");
     return CLI_DONE;
 }
 

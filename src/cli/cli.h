@@ -8,8 +8,8 @@
 #include "term.h"
 #include "wire_error.h"
 
-/* `ballast`: a table of commands. Each returns an exit code and says what went wrong in two lines on err: what happened,
- * and what to do. Results go to out; with --json exactly one JSON document and nothing else. */
+/* `ballast`: a table of commands. Each returns an exit code and says what went wrong in two lines on err: what
+ * happened, and what to do. Results go to out; with --json exactly one JSON document and nothing else. */
 
 /* Exit codes (ballast(1)); scripts rely on them. */
 enum cli_exit {

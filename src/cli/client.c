@@ -34,11 +34,11 @@ static void permission_hint(const char *socket_path, char *hint, size_t size)
     struct stat st;
 
     if (stat(socket_path, &st) == 0 && st.st_mode & S_IWGRP && st.st_gid != 0 && (group = getgrgid(st.st_gid)))
-        (void)snprintf(hint, size, "run it as root (sudo ballast ...), or join group '%s': sudo usermod -aG %s %s, then "
-                       "log in anew", group->gr_name, group->gr_name, me ? me->pw_name : "USER");
+        (void)snprintf(hint, size, "run it as root (sudo ballast ...), or join group '%s': sudo usermod -aG %s %s, "
+                                   "then log in anew", group->gr_name, group->gr_name, me ? me->pw_name : "USER");
     else
-        (void)snprintf(hint, size, "run it as root: sudo ballast ...; to let others: sudo groupadd -r ballast, join that "
-                       "group, restart ballastd");
+        (void)snprintf(hint, size, "run it as root: sudo ballast ...; to let others: sudo groupadd -r ballast, join "
+                                   "that group, restart ballastd");
 }
 
 static int connect_problem(const char *socket_path, int code, struct cli_problem *p)
@@ -57,7 +57,8 @@ static int connect_problem(const char *socket_path, int code, struct cli_problem
         return cli_problem_set(p, CLI_UNREACHABLE, hint, "no permission to use the socket '%s'", socket_path);
     case ENOENT:
     case ENOTDIR:
-        return cli_problem_set(p, CLI_UNREACHABLE, start, "ballastd does not run: there is no socket '%s'", socket_path);
+        return cli_problem_set(p, CLI_UNREACHABLE, start,
+                               "ballastd does not run: there is no socket '%s'", socket_path);
     case ECONNREFUSED:
         if (stat(socket_path, &st) == 0 && !S_ISSOCK(st.st_mode))
             return cli_problem_set(p, CLI_UNREACHABLE, "give --socket PATH with ballastd's socket, usually "
@@ -82,16 +83,17 @@ static int transfer_problem(const char *socket_path, CURLcode code, long os_errn
         return cli_problem_set(p, CLI_UNREACHABLE, "look what it does: journalctl -u ballastd -n 50",
                                "ballastd does not answer on '%s' in time", socket_path);
     case CURLE_WRITE_ERROR:
-        return cli_problem_set(p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",
+        return cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS,
                                "the answer on '%s' is longer than any of ballastd's", socket_path);
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
-        return cli_problem_set(p, CLI_UNREACHABLE, "try again; if it stays so, look at its log: journalctl -u ballastd -n 50",
+        return cli_problem_set(p, CLI_UNREACHABLE, "try again; if it stays so, look at its log: journalctl -u ballastd "
+                                                   "-n 50",
                                "ballastd closed the connection on '%s' before its answer was complete", socket_path);
     default:
-        return cli_problem_set(p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",
+        return cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS,
                                "no HTTP answer on '%s': %s", socket_path, curl_easy_strerror(code));
     }
 }
@@ -120,9 +122,8 @@ static int answer_check(const char *socket_path, long status, const struct wire_
         p->text = error;
         return CLI_FAILED;
     }
-    return cli_problem_set(p, CLI_FAILED, "is it ballastd, of the same version, that serves this socket? See: ss -xlp; "
-                           "ballast version", "the answer on '%s' is none of ballastd's (HTTP status %ld)", socket_path,
-                           status);
+    return cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS,
+                           "the answer on '%s' is none of ballastd's (HTTP status %ld)", socket_path, status);
 }
 
 static CURLcode options_set(CURL *curl, const char *socket_path, const char *url, long total_ms,

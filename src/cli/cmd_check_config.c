@@ -32,8 +32,8 @@ static void print_json(struct wire_text *t, const char *path, const struct confi
     wire_text_string(t, path);
     wire_text_format(t, ",\"exists\":%s", c && !c->is_file ? "false" : "true");
     if (c)
-        wire_text_format(t, ",\"hash\":\"%016" PRIx64 "\",\"memory_bytes\":%" PRIu64 ",\"reserve_bytes\":%" PRIu64, c->hash,
-                         c->host.memory_kib * 1024, c->host.reserve_kib * 1024);
+        wire_text_format(t, ",\"hash\":\"%016" PRIx64 "\",\"memory_bytes\":%" PRIu64 ",\"reserve_bytes\":%" PRIu64,
+                         c->hash, c->host.memory_kib * 1024, c->host.reserve_kib * 1024);
     wire_text_adds(t, ",\n");
     list_json(t, "problems", problems);
     wire_text_adds(t, ",\n");

@@ -14,7 +14,7 @@ int cmd_dump(struct cli *cli)
     int r = client_get(cli, "/v1/dump", NULL, &body, &p);
 
     if (r == CLI_DONE && wire_json_parse(body.data, body.length, &json, &e) < 0)
-        r = cli_problem_set(&p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",
+        r = cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS,
                             "the answer on '%s' is none of ballastd's: %s", cli->socket_path, e.text);
     else if (r == CLI_DONE)
         (void)json_object_put(json);

@@ -36,7 +36,8 @@ static int help_all(const struct cli *cli)
     int r;
 
     wire_text_adds(&t, "usage: ballast [--socket PATH] COMMAND ...\n\n"
-                       "Shows and steers ballastd, which moves memory between this host's guests by need.\n\nCommands:\n");
+                       "Shows and steers ballastd, which moves memory between this host's guests by "
+                       "need.\n\nCommands:\n");
     for (size_t i = 0; i < cli_command_count; i++) {
         unsigned length = (unsigned)strlen(cli_commands[i].name);
 

@@ -18,8 +18,8 @@ int cmd_show(struct cli *cli)
     }
     r = client_get(cli, "/v1/guests/", cli->args[0], &body, &p);
     if (r == CLI_DONE && wire_guest_parse(body.data, body.length, &g, &h, &e) < 0)
-        r = cli_problem_set(&p, CLI_FAILED, "is it ballastd, of the same version, that serves this socket? See: ss -xlp; "
-                            "ballast version", "the answer on '%s' is no guest: %s", cli->socket_path, e.text);
+        r = cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS,
+                            "the answer on '%s' is no guest: %s", cli->socket_path, e.text);
     if (r != CLI_DONE) {
         wire_text_done(&body);
         return cli_complain(cli, &p);

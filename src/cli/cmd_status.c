@@ -19,8 +19,8 @@ static int status_get(const struct cli *cli, struct wire_text *body, struct wire
     int r = client_get(cli, "/v1/status", NULL, body, p);
 
     if (r == CLI_DONE && wire_status_parse(body->data, body->length, ret_status, &e) < 0)
-        r = cli_problem_set(p, CLI_FAILED, "is it ballastd, of the same version, that serves this socket? See: ss -xlp; "
-                            "ballast version", "the answer on '%s' is no status: %s", cli->socket_path, e.text);
+        r = cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS,
+                            "the answer on '%s' is no status: %s", cli->socket_path, e.text);
     return r;
 }
 

@@ -25,7 +25,8 @@ static void print_text(const struct cli *cli, struct wire_text *t, const struct 
     wire_text_adds(t, "ballastd ");
     (void)term_text(&cli->term, t, d->version, 0);
     wire_text_format(t, ", pid %" PRIu64 ", running for %s, %s%s", d->pid, units_show_time(d->uptime_ms * 1000).s,
-                     d->dry_run ? "dry run: moves nothing, " : "", d->config[0] ? "configured by " : "no configuration");
+                     d->dry_run ? "dry run: moves nothing, " : "",
+                     d->config[0] ? "configured by " : "no configuration");
     (void)term_text(&cli->term, t, d->config, 0);
     wire_text_adds(t, "\n");
 }
@@ -40,7 +41,7 @@ int cmd_version(struct cli *cli)
     int r = client_get(cli, "/v1/version", NULL, &body, &p);
 
     if (r == CLI_DONE && wire_daemon_parse(body.data, body.length, &d, &e) < 0)
-        r = cli_problem_set(&p, CLI_FAILED, "is it ballastd that serves this socket? See: ss -xlp",
+        r = cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS,
                             "the answer on '%s' is none of ballastd's: %s", cli->socket_path, e.text);
     if (cli->options & CLI_OPTION_JSON)
         print_json(&t, r == CLI_DONE ? &d : NULL, body.data);

@@ -163,13 +163,14 @@ static void print_memory(const struct term *term, struct wire_text *out, const s
     if (g->counted_bytes != WIRE_UNKNOWN && g->counted_bytes != g->held_bytes)
         row(term, out, "counted", size_text(g->counted_bytes).s, "what it counts as before others are given memory: a "
             "grant is under way, or it was reset and may touch all it booted with");
-    row(term, out, "exposure", size_text(g->exposure_bytes).s, "what it can take back unasked: its ballooned boot memory, "
-        "at a reset or when its driver is unloaded");
+    row(term, out, "exposure", size_text(g->exposure_bytes).s,
+        "what it can take back unasked: its ballooned boot "
+        "memory, at a reset or when its driver is unloaded");
     row(term, out, "overhead", size_text(g->overhead_bytes).s, "what its process costs beside its memory");
 }
 
-/* used = assigned - available, both when it took its sample, and disk cache worth keeping (docs/design.md 3.2). The terms
- * are shown where those of now are still those of then, so that they add up. */
+/* used = assigned - available, both when it took its sample, and disk cache worth keeping (docs/design.md 3.2). The
+ * terms are shown where those of now are still those of then, so that they add up. */
 static void used_text(const struct wire_guest *g, char *to, size_t size)
 {
     uint64_t assigned = known(g->assigned_bytes), available = known(g->available_bytes), used = known(g->used_bytes);
@@ -178,13 +179,14 @@ static void used_text(const struct wire_guest *g, char *to, size_t size)
                    cache <= known(g->cache_bytes) + ADDS_UP_BYTES;
 
     if (!adds_up)
-        (void)snprintf(to, size, "what it used when it reported last; its size has changed since, or it just had to read "
-                       "memory back");
+        (void)snprintf(to, size, "what it used when it reported last; its size has changed since, or it just had to "
+                                 "read memory back");
     else if (cache >= ADDS_UP_BYTES)
         (void)snprintf(to, size, "what it uses: %s assigned - %s available + %s of disk cache worth keeping",
                        size_text(assigned).s, size_text(available).s, size_text(cache).s);
     else
-        (void)snprintf(to, size, "what it uses: %s assigned - %s available", size_text(assigned).s, size_text(available).s);
+        (void)snprintf(to, size, "what it uses: %s assigned - %s available", size_text(assigned).s,
+                       size_text(available).s);
 }
 
 static void demand_text(const struct wire_guest *g, char *to, size_t size)
@@ -245,17 +247,23 @@ static void print_levels(const struct term *term, struct wire_text *out, const s
     else
         row(term, out, "head", size_text(g->head_bytes).s, "and room to grow: it was not seen to rise");
     if (g->mark_bytes != WIRE_UNKNOWN)
-        row(term, out, "top", size_text(g->top_bytes).s, "and its buffer, at least %s for another %s: taking that did harm",
+        row(term, out, "top", size_text(g->top_bytes).s,
+            "and its buffer, at least %s for another %s: taking that did "
+            "harm",
             size_text(g->mark_bytes).s, age_text(g->mark_left_ms).s);
     else
         row(term, out, "top", size_text(g->top_bytes).s, "and its buffer");
     row(term, out, "keep", size_text(g->keep_bytes).s, strcmp(g->reclaim, "lazy") == 0
         ? "what it has, until another guest asks (reclaim: lazy)"
         : "as top: what it has beyond is taken slowly (reclaim: eager)");
-    row(term, out, "bound", size_text(g->bound_bytes).s, "no claim beyond is believed: the host saw it touch %s at most",
+    row(term, out, "bound", size_text(g->bound_bytes).s,
+        "no claim beyond is believed: the host saw it touch %s at "
+        "most",
         size_text(g->proof_bytes).s);
     if (g->limit_bytes != WIRE_UNKNOWN)
-        row(term, out, "limit", size_text(g->limit_bytes).s, "it takes whatever is there: room to grow and buffer end here");
+        row(term, out, "limit", size_text(g->limit_bytes).s,
+            "it takes whatever is there: room to grow and buffer end "
+            "here");
 }
 
 static void print_share(const struct term *term, struct wire_text *out, const struct wire_guest *g,

@@ -16,8 +16,8 @@
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x) STRINGIFY_(x)
 const char view_status_legend[] =
-    "Memory Status: Low = less than " STRINGIFY(GUEST_LOW_PERCENT) " % of its buffer is free; Warning = its demand is all "
-    "it has, or more.";
+    "Memory Status: Low = less than " STRINGIFY(GUEST_LOW_PERCENT) " % of its buffer is free; Warning = its demand is "
+                                                                   "all it has, or more.";
 _Static_assert(GUEST_WARNING_PRESSURE_PERMILLE == 1000, "the legend says `all it has`");
 
 void view_trouble_text(const struct wire_guest *g, char *to, size_t size)
@@ -183,7 +183,8 @@ static void print_advice(const struct term *term, struct wire_text *out, const s
         paragraph(term, out, 0, "Only watched: ballast would leave the sizes of the watched guests as they are.");
     } else if (s->host.saving_bytes >= 0) {
         paragraph(term, out, 2, "and save %s in all. To let it: mode: auto%s%s",
-                  units_show_size((uint64_t)s->host.saving_bytes).s, s->daemon.config[0] ? " in " : " in a configuration, "
+                  units_show_size((uint64_t)s->host.saving_bytes).s,
+                      s->daemon.config[0] ? " in " : " in a configuration, "
                   "see ballast.yaml(5)", s->daemon.config);
     } else {
         paragraph(term, out, 2, "and need %s more in all: these guests are short",
@@ -196,15 +197,17 @@ static void print_no_guests(const struct term *term, struct wire_text *out, cons
     const char *dir = s->daemon.guests_dir[0] ? s->daemon.guests_dir : "/run/ballast/guests";
 
     wire_text_adds(out, "\n");
-    paragraph(term, out, 0, "No guests yet. ballast finds a guest by a QMP monitor of its own, NAME.qmp in %s. Start QEMU with",
+    paragraph(term, out, 0, "No guests yet. ballast finds a guest by a QMP monitor of its own, NAME.qmp in %s. Start "
+                            "QEMU with",
               dir);
     wire_text_adds(out, "\n  -chardev socket,id=ballast,path=");
     (void)term_text(term, out, dir, 0);
     wire_text_adds(out, "/NAME.qmp,server=on,wait=off \\\n"
                         "  -mon chardev=ballast,mode=control -device virtio-balloon-pci,deflate-on-oom=on\n\n");
-    paragraph(term, out, 0, "Proxmox VE: the same in one line behind `args:` of the guest's configuration. Other directories: "
-              "`discover` in ballast.yaml(5); `ballast check-config` tells whether it is right. A guest that should be here "
-              "and is not: see ballastd's log (journalctl -u ballastd).");
+    paragraph(term, out, 0, "Proxmox VE: the same in one line behind `args:` of the guest's configuration. Other "
+                            "directories: "
+              "`discover` in ballast.yaml(5); `ballast check-config` tells whether it is right. A guest that should be "
+              "here and is not: see ballastd's log (journalctl -u ballastd).");
 }
 
 static void print_footer(const struct term *term, struct wire_text *out, const struct view_table_result *table)

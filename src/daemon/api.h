@@ -9,9 +9,9 @@
 #include "wire_status.h"
 #include "wire_text.h"
 
-/* The HTTP API on a unix socket (docs/api.md): the one way in for the command line, the dashboard and scripts. Runs inside
- * the daemon's event loop and never blocks it: sockets do not block, what a client may hold is limited by count, size and
- * time, and the answers come from memory. */
+/* The HTTP API on a unix socket (docs/api.md): the one way in for the command line, the dashboard and scripts. Runs
+ * inside the daemon's event loop and never blocks it: sockets do not block, what a client may hold is limited by count,
+ * size and time, and the answers come from memory. */
 
 struct sd_event;
 struct api;
@@ -22,8 +22,7 @@ struct api;
 #define API_URL_MAX 1024            /* longest path; a guest's name has 63 bytes, each at most "%xx" */
 #define API_CONNECTION_MEMORY 16384 /* request line, headers and send buffer of one connection */
 #define API_CACHE_USEC 100000       /* a flood of status requests is answered from one print of this age at most, ... */
-#define API_CACHE_COST 10           /* ... or of this many times what printing it took: 90 ms with 10,000 guests, and the
-                                       loop has guests to look after */
+#define API_CACHE_COST 10           /* ... or of this many times what it cost: 90 ms with 10,000 guests */
 
 /* What the API tells: callbacks into the daemon, called from the loop while it serves. All are required. */
 struct api_source {
@@ -47,9 +46,10 @@ struct api_config {
     uint64_t cache_usec;
 };
 
-/* Takes the lock of the runtime directory (kept until api_free()), replaces the socket of a dead daemon, and serves from
- * `loop`. Call before any guest is touched: the lock is what keeps two daemons' hands off one lever (S11).
- * Errors: EEXIST another ballastd runs (its pid is in the sentence); EACCES, ENOTDIR, ENAMETOOLONG ... with the path. */
+/* Takes the lock of the runtime directory (kept until api_free()), replaces the socket of a dead daemon, and serves
+ * from `loop`. Call before any guest is touched: the lock is what keeps two daemons' hands off one lever (S11).
+ * Errors: EEXIST another ballastd runs (its pid is in the sentence); EACCES, ENOTDIR, ENAMETOOLONG ... with the
+ * path. */
 int api_open(struct sd_event *loop, const struct api_config *config, struct api **ret, struct err *e);
 
 /* Ends all connections, removes the socket, gives the lock back. NULL is fine; returns NULL. */

@@ -43,8 +43,8 @@ int runlock_take(const char *runtime_dir, int *ret_fd, struct err *e)
         if (errno != EWOULDBLOCK)
             return err_set(e, errno, "cannot lock '%s': %s", path, strerror(errno));
         holder_read(fd, pid, sizeof(pid));
-        return err_set(e, EEXIST, "another ballastd (pid %s) runs in '%s'; only one may move the guests' memory: stop it, "
-                       "or give this one another --runtime-dir and other guests", pid, runtime_dir);
+        return err_set(e, EEXIST, "another ballastd (pid %s) runs in '%s'; only one may move the guests' memory: stop "
+                                  "it, or give this one another --runtime-dir and other guests", pid, runtime_dir);
     }
     length = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)length, 0) != length)

@@ -50,8 +50,8 @@ static void flag_silent(const struct engine_guest *g, struct wire_guest *ret)
 static void flag_booting(const struct guest *core, struct wire_guest *ret)
 {
     if (core->reset_usec)
-        flag(ret, "booting", "it was reset, or lost all its balloon at once, and its driver has not reported since: it counts "
-             "as %s, all that it may touch", units_show_size(ret->counted_bytes).s);
+        flag(ret, "booting", "it was reset, or lost all its balloon at once, and its driver has not reported since: it "
+                             "counts as %s, all that it may touch", units_show_size(ret->counted_bytes).s);
     else
         flag(ret, "booting", "it has not reported its memory yet");
 }
@@ -146,7 +146,8 @@ size_t status_host_warnings(const struct wire_host *h, struct wire_warning *ret,
     if (h->total_bytes == WIRE_UNKNOWN)
         warn(ret, cap, &n, "the host's memory can't be read: nothing is granted and nothing taken");
     if (h->share_step == SHARE_OVER)
-        warn(ret, cap, &n, "over-promised by %s: %smove or stop a guest, or add memory", units_show_size(h->over_bytes).s,
+        warn(ret, cap, &n, "over-promised by %s: %smove or stop a guest, or add memory",
+             units_show_size(h->over_bytes).s,
              h->saving_bytes != WIRE_UNKNOWN_SIGNED && h->saving_bytes > 0
                  ? "balance the guests that are only watched (mode: auto), " : "");
     if (h->capacity_bytes != WIRE_UNKNOWN_SIGNED && h->capacity_bytes < 0)

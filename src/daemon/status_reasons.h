@@ -7,8 +7,8 @@
 #include "engine.h"
 #include "wire_status.h"
 
-/* The sentences of the status: why a guest is flagged, what the host's step of sharing means, what is wrong with the host
- * now. Written for somebody who has not read the design. */
+/* The sentences of the status: why a guest is flagged, what the host's step of sharing means, what is wrong with the
+ * host now. Written for somebody who has not read the design. */
 
 /* Adds ret's flags with their reasons; the numbers of `ret` are filled already. */
 void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct wire_guest *ret);

@@ -7,8 +7,8 @@
 #include "err.h"
 #include "wire_text.h"
 
-/* One const table describes a message's members; printing, parsing and the manual all come from it, so that no field can
- * be in one and not in the other. */
+/* One const table describes a message's members; printing, parsing and the manual all come from it, so that no field
+ * can be in one and not in the other. */
 
 struct json_object;
 
@@ -45,8 +45,8 @@ void wire_fields_print(struct wire_text *t, const struct wire_field *fields, siz
 void wire_fields_clear(const struct wire_field *fields, size_t n, void *object);
 
 /* Reads the fields that are there; missing and null ones become unknown, members not in the table are ignored (a newer
- * daemon knows more), texts too long for their room are cut between characters. A value of another type, or a number out
- * of range, is EBADMSG with a sentence naming the field. */
+ * daemon knows more), texts too long for their room are cut between characters. A value of another type, or a number
+ * out of range, is EBADMSG with a sentence naming the field. */
 int wire_fields_parse(const struct json_object *json, const struct wire_field *fields, size_t n, void *object,
                       struct err *e);
 

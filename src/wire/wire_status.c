@@ -34,7 +34,8 @@ static const struct wire_field host_fields[] = {
 
 static const struct wire_field guest_fields[] = {
     G(TEXT, name), G(TEXT, identity), G(TEXT, driver), G(U64, pid), G(U64, running_ms), G(U64, known_ms),
-    G(TEXT, state), G(TEXT, mode), G(BOOL, balanced), G(TEXT, memory_status), G(U64, startup_bytes), G(U64, minimum_bytes),
+    G(TEXT, state), G(TEXT, mode), G(BOOL, balanced), G(TEXT, memory_status), G(U64, startup_bytes),
+    G(U64, minimum_bytes),
     G(U64, maximum_bytes), G(U64, assigned_bytes), G(U64, boot_bytes), G(U64, balloon_bytes), G(U64, plugged_bytes),
     G(U64, online_bytes), G(U64, pluggable_bytes), G(U64, visible_bytes), G(I64, hidden_bytes),
     G(TEXT, hidden_reason), G(U64, held_bytes), G(U64, resident_bytes), G(U64, swapped_bytes),

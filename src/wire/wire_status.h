@@ -10,8 +10,8 @@
 #include "wire_text.h"
 
 /* The status document: {"api":1, "daemon":{...}, "host":{...}, "warnings":[...], "guests":[...]} of GET /v1/status, and
- * one guest with its host, {<the guest's fields>, "host":{...}}, of GET /v1/guests/NAME. Member names are the field names
- * of the JSON. Sizes are bytes, times milliseconds, shares 1/100 % here and percent in JSON.
+ * one guest with its host, {<the guest's fields>, "host":{...}}, of GET /v1/guests/NAME. Member names are the field
+ * names of the JSON. Sizes are bytes, times milliseconds, shares 1/100 % here and percent in JSON.
  * What is not known is WIRE_UNKNOWN, WIRE_UNKNOWN_SIGNED or "". */
 
 #define WIRE_API_VERSION 1 /* fields are added under it; it rises when one changes its meaning */
@@ -178,8 +178,8 @@ void wire_guest_clear(struct wire_guest *g);
 /* Adds a flag with its reason; more than WIRE_FLAGS_MAX are dropped. */
 void wire_guest_flag(struct wire_guest *g, const char *name, const char *reason);
 
-/* The status document in three calls: begin, then each guest (first: true for the first), then end. One struct wire_guest
- * is enough for any number of guests. */
+/* The status document in three calls: begin, then each guest (first: true for the first), then end. One struct
+ * wire_guest is enough for any number of guests. */
 void wire_status_begin(struct wire_text *t, const struct wire_daemon *d, const struct wire_host *h,
                        const struct wire_warning *warnings, size_t warning_count);
 void wire_status_guest(struct wire_text *t, const struct wire_guest *g, bool first);

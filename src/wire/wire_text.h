@@ -9,7 +9,8 @@
  * json-c's objects: the daemon prints inside its event loop, and a status of 10,000 guests would cost it 600,000
  * allocations. Reading, which only clients do, is json-c's (wire_field.h).
  *
- * Start with a zeroed struct. A failed allocation sets `failed`, drops what follows, and is looked at once, at the end. */
+ * Start with a zeroed struct. A failed allocation sets `failed`, drops what follows, and is looked at once, at the
+ * end. */
 
 struct wire_text {
     char *data; /* always ends in NUL once something was added; owned */

@@ -193,7 +193,8 @@ static void oversized_requests_are_refused(void **state)
     (void)snprintf(request, sizeof(request), "GET /v1/guests/%0*d HTTP/1.1\r\nHost: x\r\n\r\n",
                    2 * API_CONNECTION_MEMORY, 0);
     expect(r, request, "HTTP/1.1 414", "");
-    (void)snprintf(request, sizeof(request), "GET /v1 HTTP/1.1\r\nHost: x\r\nX: %0*d\r\n\r\n", 2 * API_CONNECTION_MEMORY,
+    (void)snprintf(request, sizeof(request), "GET /v1 HTTP/1.1\r\nHost: x\r\nX: %0*d\r\n\r\n",
+                   2 * API_CONNECTION_MEMORY,
                    0);
     expect(r, request, "HTTP/1.1 431", "");
     serves_everybody_as_always(r);

@@ -66,7 +66,8 @@ static int rig_teardown(void **state)
 }
 
 /* Runs `serve` in a child and returns when it says it is ready. */
-static void child_start(struct rig *r, void (*serve)(const struct rig *r, int ready, const char *what), const char *what)
+static void child_start(struct rig *r, void (*serve)(const struct rig *r, int ready, const char *what),
+                        const char *what)
 {
     int ready[2];
     char byte;
@@ -107,7 +108,8 @@ static void impostor_serve(const struct rig *r, int ready, const char *what)
     char request[4096];
 
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", r->path);
-    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0 || write(ready, "x", 1) != 1)
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0 ||
+        write(ready, "x", 1) != 1)
         _exit(2);
     for (;;) {
         int client = accept(fd, NULL, NULL);
@@ -161,8 +163,8 @@ static void expect(struct result result, int code, const char *out, const char *
     for (const char *c = result.err; *c; c++)
         lines += *c == '\n';
     if (result.code != code || !strstr(result.out, out) || !strstr(result.err, err) || lines != (*err ? 2 : 0))
-        fail_msg("exit code %d, not %d\nstdout: %s\nstderr: %s\nnot '%s', '%s'", result.code, code, result.out, result.err,
-                 out, err);
+        fail_msg("exit code %d, not %d\nstdout: %s\nstderr: %s\nnot '%s', '%s'", result.code, code, result.out,
+                 result.err, out, err);
     result_done(&result);
 }
 

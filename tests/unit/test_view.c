@@ -17,7 +17,8 @@
 
 OWN_DEFINE(wire_status);
 
-/* What an administrator sees, as files: GOLDEN_UPDATE=1 writes them anew; look at the difference before committing it. */
+/* What an administrator sees, as files: GOLDEN_UPDATE=1 writes them anew; look at the difference before committing
+ * it. */
 static void golden_check(const char *name, const struct wire_text *t)
 {
     char path[512], *want = NULL;

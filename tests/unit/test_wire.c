@@ -193,8 +193,9 @@ static void hostile_documents_are_refused_with_a_place(void **state)
 
 static void odd_but_harmless_documents_are_read(void **state)
 {
-    static const char text[] = "{\"future\":[1],\"daemon\":{\"new\":{}},\"host\":{\"memory_bytes\":18446744073709551615},"
-                               "\"guests\":[{\"name\":\"a\",\"assigned_bytes\":null,\"more\":1,\"flags\":[\"later\"]}]}\r\n";
+    static const char text[] =
+        "{\"future\":[1],\"daemon\":{\"new\":{}},\"host\":{\"memory_bytes\":18446744073709551615},"
+        "\"guests\":[{\"name\":\"a\",\"assigned_bytes\":null,\"more\":1,\"flags\":[\"later\"]}]}\r\n";
     AUTO(wire_status) struct wire_status *s = NULL;
     struct err e = {0};
 
