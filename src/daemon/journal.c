@@ -282,6 +282,7 @@ static int journal_make_dir(const char *dir, struct err *e)
 {
     char path[PATHS_SIZE];
     size_t len = strlen(dir);
+    struct stat st;
 
     memcpy(path, dir, len + 1);
     for (size_t i = 1; i <= len; i++) {
@@ -293,6 +294,8 @@ static int journal_make_dir(const char *dir, struct err *e)
             return err_set(e, errno, "cannot make the directory '%s': %s", path, strerror(errno));
         path[i] = kept;
     }
+    if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
+        return err_set(e, ENOTDIR, "'%s' is not a directory", dir);
     if (access(dir, W_OK | X_OK) < 0)
         return err_set(e, errno, "cannot write in the directory '%s': %s", dir, strerror(errno));
     return 0;
