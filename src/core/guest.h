@@ -137,15 +137,22 @@ struct guest_verdict {
     bool wants_host_view;    /* its bound binds: read resident memory afresh */
 };
 
-/* In the order of use: decide() walks over all that comes before the band once or twice for each guest, the rest is for
- * samples only. With 10,000 guests this comes from memory, and lines not touched cost nothing. */
+/* In the order of use: decide() walks over its guests twice, first over all from the end of `harm` to the head of `band`,
+ * then from `config` on; the rest is for samples only. With 10,000 guests this comes from memory, and lines that are not
+ * touched cost nothing. */
 struct guest {
-    struct guest_config config;
+    struct harm harm;
+    struct peak warm;               /* file cache that refaults proved to be in use; KiB */
+    struct peak rise_new;           /* rise while it settles: soon forgotten */
+    struct peak proof, rise;        /* decaying maxima */
+    struct selfmanaging selfmanaging;
 
     /* seen last; a time_usec of 0 means never */
-    struct obs_levers levers;
-    struct obs_host_view host;
     struct obs_guest_view view;
+    struct obs_host_view host;
+
+    struct guest_config config;
+    struct obs_levers levers;
     uint64_t appeared_usec;  /* adopted, booted or mode changed: settling and rise count from here */
     uint64_t fell_usec;      /* the balloon filled since the reset, with no word from its driver; 0: not so */
     uint64_t booted_usec;    /* its driver reported after a reset; 0: no reset seen */
@@ -170,12 +177,7 @@ struct guest {
     uint32_t breaches;              /* counted since the guest is known */
     uint32_t take_step_permille;    /* slow taking: 10 .. 80 per second */
     uint64_t take_tick_usec;        /* last slow take */
-    struct peak proof, rise;        /* decaying maxima */
-    struct peak rise_new;           /* rise while it settles: soon forgotten */
-    struct peak warm;               /* file cache that refaults proved to be in use; KiB */
-    struct selfmanaging selfmanaging;
     struct motion motion;           /* the order under way, stuck, retry */
-    struct harm harm;
 
     struct guest_verdict verdict;
 
@@ -184,14 +186,6 @@ struct guest {
     struct recent used_seen;        /* KiB, for rise */
     struct recent missed_seen;      /* bytes: the sum of the counters of swapped in and refaulted */
 };
-
-/* Asks the processor for all that decide() reads of a guest, ahead of its turn in a loop: with thousands of guests it
- * comes from memory, a guest's lines one after the other, and waiting for each is most of the time. */
-static inline void guest_fetch(const struct guest *g)
-{
-    for (size_t at = 0; at < offsetof(struct guest, band) + offsetof(struct band, weight); at += 64)
-        __builtin_prefetch((const char *)g + at);
-}
 
 void guest_init(struct guest *g, const struct guest_config *config, uint64_t now_usec);
 

@@ -18,10 +18,6 @@ enum harm_signal {
 };
 
 struct harm {
-    uint64_t take_usec;                       /* last movement down by our order; 0: none */
-    bool done;                                /* this take did harm already: one mark for each */
-    uint64_t mark_kib;                        /* 0: none */
-    uint64_t mark_until_usec;
     uint64_t counter[HARM_SIGNAL_COUNT];
     uint64_t counter_usec[HARM_SIGNAL_COUNT]; /* 0: no counter yet */
     uint64_t average[HARM_SIGNAL_COUNT];      /* rate, over the last 60 s without a take */
@@ -30,6 +26,10 @@ struct harm {
     uint64_t psi_full_usec;
     uint64_t full_ppm;                        /* last share of time stalled in full */
     uint64_t hold_usec;                       /* how long the next mark holds */
+    uint64_t take_usec;                       /* last movement down by our order; 0: none */
+    bool done;                                /* this take did harm already: one mark for each */
+    uint64_t mark_kib;                        /* 0: none */
+    uint64_t mark_until_usec;
 };
 
 void harm_took(struct harm *h, uint64_t now_usec);

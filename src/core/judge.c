@@ -91,8 +91,8 @@ bool judge_is_managed(const struct guest *g)
 {
     const uint32_t unmanaged = GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED;
 
-    return g->config.mode == GUEST_MODE_AUTO && g->levers.time_usec && g->view.time_usec && !g->reset_usec &&
-           !(g->verdict.flags & unmanaged);
+    return g->config.mode == GUEST_MODE_AUTO && g->levers.time_usec && g->verdict.sample_age_usec != OBS_UNSET &&
+           !g->reset_usec && !(g->verdict.flags & unmanaged);
 }
 
 static bool judge_under_hard(const struct guest *g, const struct host *h)
@@ -265,7 +265,7 @@ static enum guest_memory_status judge_memory_status(const struct guest *g)
     uint64_t unclamped = 0;
     uint64_t clamped = 0;
 
-    if (!g->view.time_usec)
+    if (v->sample_age_usec == OBS_UNSET)
         return GUEST_MEMORY_OK;
     if (v->pressure_permille >= GUEST_WARNING_PRESSURE_PERMILLE)
         return GUEST_MEMORY_WARNING;
