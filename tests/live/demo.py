@@ -41,9 +41,11 @@ class Plot:
         self.names = names
         self.short = names != tuple(GUESTS)
         self.guests, self.daemon, self.truth = {}, None, None
+        self.liar_startup_mib = LIAR_STARTUP_MIB
         self.free = {}      # {when: {guest: its own free -m}}
         self.lied_at = None
         self.kill_seen = None
+        self.forged = {}
         self.recorded_mib = {}
 
     def news(self, text):

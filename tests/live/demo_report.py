@@ -70,7 +70,8 @@ def judge(plot, verdicts):
         forged.broken.append("its word was taken")
     return [truth.check_books(plot.truth), truth.check_reset(plot.truth), truth.check_range(plot.truth),
             truth.check_free_first(plot.truth), truth.check_stuck(plot.truth, "stuck"),
-            truth.check_liar(plot.truth, "liar", plot.lied_at, 160), forged, truth.check_kill(*plot.kill_seen),
+            truth.check_liar(plot.truth, "liar", plot.lied_at, plot.liar_startup_mib), forged,
+            truth.check_kill(*plot.kill_seen),
             truth.check_unharmed(plot.truth, {name: wrong for name, (_, wrong) in verdicts.items()}, kills),
             truth.check_survival(plot.daemon)]
 
@@ -81,8 +82,8 @@ def print_report(plot, paint):
     print_free(plot, paint)
     heading(paint, "The pattern each guest keeps in memory")
     for name, (size_kib, wrong) in verdicts.items():
-        expected = "" if wrong else f"{size_kib // 1024} MiB verified word by word"
-        print(f"  {name:<9}" + (paint("red", wrong) if wrong else expected))
+        fine = f"{size_kib // 1024} MiB verified word by word" if size_kib else "keeps none"
+        print(f"  {name:<9}" + (paint("red", wrong) if wrong else fine))
     print_moves(plot, paint)
     heading(paint, "Safety rules (docs/design.md 4)")
     rules = judge(plot, verdicts)

@@ -9,7 +9,8 @@ import time
 
 FRAME_SEC = 0.5
 LINE_SEC = 3
-BAR_WIDTH = 28
+BAR_WIDTH = 24
+ROLE_WIDTH = 29
 NEWS_LINES = 6
 MIB = 1 << 20
 
@@ -93,8 +94,8 @@ class View(threading.Thread):
             capacity, held = truth.capacity_mib(sample), sample.held_mib()
             head = f"ballast demo: guests hold {held} of {capacity} MiB"
             lines.append((head, "bold" if held <= capacity else "yellow"))
-            lines.append((f"{'guest':<9}{'what it is':<34}{'#used =assigned .maximum':<{BAR_WIDTH + 2}}"
-                          f"{'MiB':>5}{'sees':>6}{'free':>6}  remarks", "dim"))
+            lines.append((f"{'guest':<9}{'what it is':<{ROLE_WIDTH}}{'#used =assigned .maximum':<{BAR_WIDTH + 2}}"
+                          f"{'MiB':>5}{'sees':>5}{'free':>5}  remarks", "dim"))
             said = {g["name"]: g for g in (sample.status or {}).get("guests", [])}
             for name, g in sample.guests.items():
                 lines.append(self._row(name, g, said.get(name, {}), truth.views.get(name)))
@@ -108,9 +109,9 @@ class View(threading.Thread):
         remark = "reboots" if g["booting"] else ", ".join(flags)
         if said.get("order") in ("grow", "shrink"):
             remark = f"{said['order']} to {(said.get('order_bytes') or 0) // MIB}" + (f"  {remark}" if remark else "")
-        text = (f"{name:<9}{self.roles.get(name, ''):<34}"
+        text = (f"{name:<9}{self.roles.get(name, ''):<{ROLE_WIDTH}}"
                 f"{bar(used, g['assigned'], g['maximum']):<{BAR_WIDTH + 2}}{g['assigned']:>5}"
-                f"{view['MemTotal'] // 1024 if view else '-':>6}{available if view else '-':>6}  {remark}")
+                f"{view['MemTotal'] // 1024 if view else '-':>5}{available if view else '-':>5}  {remark}")
         bad = g["booting"] or {"breach", "stuck", "silent", "stalled"} & set(flags)
         return text, "yellow" if bad else "green" if said.get("order") == "grow" else None
 
