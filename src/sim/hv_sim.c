@@ -5,14 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lever.h"
 #include "own.h"
 
 #define KIB 1024ULL
 #define SEC 1000000ULL
 #define MSEC 1000ULL
 
-/* Shrinking unplugs first; what the guest does not let go within this time, the balloon takes. */
-#define UNPLUG_PATIENCE_USEC SEC
+/* While a command is followed the levers are looked at this often, for this long; virtio-mem that has not moved for a
+ * moment is not waited for; smaller steps are not worth refining. All as the QMP driver has it. */
+#define LOOK_USEC (50 * MSEC)
+#define MOVING_USEC (5500 * MSEC)
+#define PATIENCE_USEC (300 * MSEC)
+#define REFINE_KIB 1024ULL
 
 /* As the QMP driver's. */
 #define DEADLINE_USEC (2 * SEC)
@@ -190,31 +195,55 @@ void hv_sim_watch(struct hv *hv, const struct hv_sim_watch *watch)
     sim_of(hv)->watch = *watch;
 }
 
-/* The command arrives: split over the levers. Deflate first, hot-add after; unplug first, inflate after. */
+static struct lever_state levers_of(const struct model *m)
+{
+    return (struct lever_state){
+        .boot_bytes = m->config.boot_kib * KIB,
+        .balloon_actual_bytes = m->actual_kib * KIB,
+        .plugged_bytes = m->plugged_kib * KIB,
+        .online_bytes = m->online_kib * KIB,
+        .pluggable_bytes = m->config.pluggable_kib * KIB,
+        .block_bytes = m->config.block_kib * KIB,
+        .has_balloon = !m->config.no_balloon,
+    };
+}
+
+/* The command arrives: split over the levers, as the QMP driver does. */
 static void split(struct hv_sim_vm *v, uint64_t now_usec)
 {
-    struct model *m = &v->model;
-    uint64_t boot = m->config.boot_kib, block = m->config.block_kib, now_kib = m->actual_kib + m->plugged_kib;
-    uint64_t plug = 0;
+    struct lever_state s = levers_of(&v->model);
+    struct lever_order o;
 
-    v->inflate_usec = 0;
-    if (v->target_kib >= now_kib) {
-        uint64_t balloon = less(v->target_kib, m->plugged_kib);
-        balloon = balloon > boot ? boot : balloon;
-        if (block)
-            plug = less(v->target_kib, balloon) / block * block;
-        model_set_requested(m, plug);
+    lever_split(&s, v->target_kib * KIB, &o);
+    model_set_requested(&v->model, o.plug_bytes / KIB);
+    model_set_balloon(&v->model, o.balloon_bytes / KIB);
+    v->plug_kib = v->model.requested_kib;
+    v->plugged_kib = v->model.plugged_kib;
+    v->moving = true;
+    v->plugged_usec = now_usec;
+    v->look_usec = now_usec + LOOK_USEC;
+    v->moving_until_usec = now_usec + MOVING_USEC;
+}
+
+/* What virtio-mem could not let go is taken by the balloon, and given back when virtio-mem succeeds after all. */
+static void refine(struct hv_sim_vm *v, uint64_t now_usec)
+{
+    struct model *m = &v->model;
+    struct lever_state s = levers_of(m);
+    uint64_t balloon;
+
+    if (!v->moving || now_usec < v->look_usec)
+        return;
+    v->look_usec = now_usec + LOOK_USEC;
+    if (v->plugged_kib != m->plugged_kib)
+        v->plugged_usec = now_usec;
+    v->plugged_kib = m->plugged_kib;
+    balloon = lever_refine(&s, v->target_kib * KIB, v->plug_kib * KIB, now_usec - v->plugged_usec >= PATIENCE_USEC) / KIB;
+    if (balloon > m->balloon_target_kib + REFINE_KIB || balloon + REFINE_KIB < m->balloon_target_kib)
         model_set_balloon(m, balloon);
-        return;
-    }
-    if (block)
-        plug = less(v->target_kib, boot) / block * block;
-    if (plug < m->plugged_kib) {
-        model_set_requested(m, plug);
-        v->inflate_usec = now_usec + UNPLUG_PATIENCE_USEC;
-        return;
-    }
-    model_set_balloon(m, less(v->target_kib, m->plugged_kib));
+    if (now_usec >= v->moving_until_usec ||
+        (m->plugged_kib == m->requested_kib && m->actual_kib == m->balloon_target_kib && m->online_kib == m->plugged_kib))
+        v->moving = false;
 }
 
 static void run_commands(struct hv_sim_vm *v, uint64_t now_usec)
@@ -233,11 +262,7 @@ static void run_commands(struct hv_sim_vm *v, uint64_t now_usec)
         if (call.done)
             call.done(call.user, NULL);
     }
-    if (v->inflate_usec && (v->model.plugged_kib <= v->model.requested_kib || now_usec >= v->inflate_usec)) {
-        v->inflate_usec = 0;
-        if (v->target_kib < v->model.plugged_kib + v->model.config.boot_kib)
-            model_set_balloon(&v->model, less(v->target_kib, v->model.plugged_kib));
-    }
+    refine(v, now_usec);
 }
 
 static void take_statistics(struct hv_sim *s, struct hv_sim_vm *v)

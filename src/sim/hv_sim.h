@@ -39,7 +39,12 @@ struct hv_sim_vm {
     uint64_t target_kib;       /* last command; 0: none */
     uint64_t command_usec;     /* arrives then; 0: none under way */
     uint64_t deadline_usec;    /* for the hypervisor's answer, as the other drivers have one */
-    uint64_t inflate_usec;     /* shrinking: the balloon follows the unplugging then at the latest; 0: not waiting */
+    bool moving;               /* the balloon's target is refined while virtio-mem moves (lever.h) */
+    uint64_t plug_kib;         /* of the last command: virtio-mem's part */
+    uint64_t plugged_kib;      /* plugged at the last look, and when that changed */
+    uint64_t plugged_usec;
+    uint64_t look_usec;        /* next look while moving, and the last one */
+    uint64_t moving_until_usec;
     struct hv_sim_call call;
     struct hv_sim_call replaced[HV_SIM_REPLACED_MAX];
     size_t n_replaced;
