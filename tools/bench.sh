@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 # name -> what runs it, with $build replaced by the build directory
 declare -A benches=(
     [decide]='$build/bench/decide'
+    [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
 )
 
 build=build

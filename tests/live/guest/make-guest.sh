@@ -90,7 +90,7 @@ root=$work/root
 mkdir -p "$root"/{bin,dev,proc,sys,tmp,run,lib/modules}
 cp "$busybox" "$root/bin/busybox"
 install -m 755 "$here/init" "$root/init"
-for program in load forge; do
+for program in load forge relief; do
     ${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$root/bin/$program" "$here/$program.c" -pthread
 done
 
