@@ -51,7 +51,7 @@ uint64_t guest_boot_kib(const struct guest *g)
 
 uint64_t guest_assigned_kib(const struct guest *g)
 {
-    return guest_kib(g->levers.balloon_actual_bytes) + guest_kib(g->levers.online_bytes);
+    return g->assigned_kib;
 }
 
 uint64_t guest_maximum_kib(const struct guest *g)
@@ -105,6 +105,7 @@ void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t n
     l->balloon_actual_bytes = guest_min(l->balloon_actual_bytes, l->boot_bytes);
     l->plugged_bytes = guest_min(l->plugged_bytes, POLICY_KIB_MAX * 1024);
     l->online_bytes = guest_min(l->online_bytes, l->plugged_bytes);
+    g->assigned_kib = guest_kib(l->balloon_actual_bytes) + guest_kib(l->online_bytes);
     recent_see(&g->assigned_seen, guest_assigned_kib(g), now_usec);
     if (g->reset_usec && !g->fell_usec && l->balloon_actual_bytes < before_bytes)
         g->fell_usec = now_usec;

@@ -153,6 +153,7 @@ struct guest {
 
     struct guest_config config;
     struct obs_levers levers;
+    uint64_t assigned_kib;   /* what the levers come to: asked for two dozen times in a decision */
     uint64_t appeared_usec;  /* adopted, booted or mode changed: settling and rise count from here */
     uint64_t fell_usec;      /* the balloon filled since the reset, with no word from its driver; 0: not so */
     uint64_t booted_usec;    /* its driver reported after a reset; 0: no reset seen */

@@ -13,6 +13,7 @@ static struct guest guest_example(void)
     return (struct guest){
         .config = {.mode = GUEST_MODE_AUTO, .maximum_kib = 256 * MIB},
         .levers = {.time_usec = 1, .boot_bytes = 256 << 20, .balloon_actual_bytes = 192 << 20, .has_balloon = true},
+        .assigned_kib = 192 * MIB,
         .verdict = {.exposure_kib = 64 * MIB, .demand_kib = 160 * MIB, .target_kib = 192 * MIB, .given_kib = 192 * MIB},
     };
 }
