@@ -76,6 +76,9 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
     if (g->motion.active)
         v->counted_kib = judge_max(v->counted_kib, g->motion.target_kib);
     v->counted_kib = judge_max(v->counted_kib, g->owed_kib);
+    /* virtio-mem plugs up to what was asked for by itself, also after a boot or for a predecessor of ours. */
+    uint64_t asked = judge_min(g->levers.requested_bytes, g->levers.pluggable_bytes) / 1024;
+    v->counted_kib = judge_max(v->counted_kib, g->levers.balloon_actual_bytes / 1024 + judge_min(asked, POLICY_KIB_MAX));
     /* S1b: until its driver reports, a guest that was reset may touch all it booted with, whatever `actual` says. So may one
      * that we have just found: it may be booting. */
     bool reported = !g->reset_usec && g->view.time_usec && g->view.time_usec + USEC_PER_SEC >= g->appeared_usec;

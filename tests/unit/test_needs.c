@@ -225,6 +225,24 @@ static void a_grant_counts_until_its_last_block(void **state)
     assert_int_equal(verdict(&w, 0)->counted_kib, target - 512); /* it rests: that is all it takes */
 }
 
+static void what_virtio_mem_was_asked_for_counts(void **state)
+{
+    struct house w;
+    struct obs_levers l;
+
+    (void)state;
+    build(&w, 1, 8192);
+    see(&w, 0, 600, 500);
+    l = w.guest[0].levers;
+    l.pluggable_bytes = 1024 * MIB;
+    l.block_bytes = 2 * MIB;
+    l.requested_bytes = 512 * MIB; /* a booted guest plugs that by itself, in its own time */
+    guest_see_levers(&w.guest[0], &l, w.now);
+    (void)run(&w, DECIDE_EVENT);
+    assert_int_equal(verdict(&w, 0)->held_kib, 600 * MK);
+    assert_int_equal(verdict(&w, 0)->counted_kib, (600 + 512) * MK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +252,7 @@ int main(void)
         cmocka_unit_test(a_trickle_of_refaults_proves_nothing),
         cmocka_unit_test(a_booted_guest_needs_what_it_had),
         cmocka_unit_test(a_grant_counts_until_its_last_block),
+        cmocka_unit_test(what_virtio_mem_was_asked_for_counts),
     };
     return cmocka_run_group_tests_name("needs", tests, NULL, NULL);
 }
