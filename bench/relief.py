@@ -7,8 +7,8 @@ MemAvailable falls below the watermark that ballastd told the agent (before that
 balloon has given 32 MiB since. Both by the guest's own clock, read each millisecond (tests/live/guest/relief.c).
 
 Case F: the host has free memory. Case T: it must be taken from another guest first. Beside them, in the same run and
-the same guest: a loop over balloon statistics once a second with ballast's rule for the size, and one of 10 s with steps
-of 100 MiB.
+the same guest: a loop over balloon statistics once a second with ballast's rule for the size, and one of 10 s with
+steps of 100 MiB.
 
 Each burst meets a ballastd that has just found its guests: one that runs longer learns bursts, keeps headroom for them,
 and there is nothing left to measure.
@@ -122,7 +122,7 @@ class Bench:
             line = one()
             if os.environ.get("RELIEF_DEBUG"):
                 say(line)
-            if line is None:
+            if line is None or "error" in line:
                 bursts.skipped += 1
                 continue
             bursts.add(line)

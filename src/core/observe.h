@@ -64,6 +64,11 @@ struct obs_guest_view {
     uint64_t oom_kills;          /* counter */
     uint64_t psi_some_usec;      /* counter: time stalled, /proc/pressure/memory; agent only */
     uint64_t psi_full_usec;      /* counter; agent only */
+    uint64_t kernel_free_bytes;  /* free in zones the kernel allocates from: MemFree less Movable; agent only */
+    uint64_t anon_bytes;         /* agent only, as what follows: for people */
+    uint64_t dirty_bytes;
+    uint64_t commit_limit_bytes;
+    uint64_t swapped_out_bytes;  /* counter */
 };
 
 /* The host, read just before a decision. */

@@ -78,6 +78,7 @@ static void dump_seen(struct wire_text *t, const struct guest *g)
     open_object(t, "levers");
     M(l, time_usec), M(l, boot_bytes), M(l, balloon_actual_bytes), M(l, plugged_bytes), M(l, requested_bytes);
     M(l, pluggable_bytes), M(l, block_bytes), M(l, online_bytes), M(l, has_balloon), M(l, deflate_on_oom);
+    M(l, plug_blocked);
     close_object(t);
     open_object(t, "host_view");
     M(h, time_usec), M(h, resident_bytes), M(h, swapped_bytes), M(h, overhead_bytes), M(h, disk_read_bytes);
@@ -86,7 +87,8 @@ static void dump_seen(struct wire_text *t, const struct guest *g)
     M(v, source), M(v, time_usec), M(v, heard_usec), M(v, spacing_usec), M(v, total_bytes), M(v, free_bytes);
     M(v, available_bytes), M(v, cache_bytes), M(v, shmem_bytes), M(v, committed_bytes), M(v, swap_total_bytes);
     M(v, swap_used_bytes), M(v, swapped_in_bytes), M(v, refaulted_bytes), M(v, balloon_bytes), M(v, oom_kills);
-    M(v, psi_some_usec), M(v, psi_full_usec);
+    M(v, psi_some_usec), M(v, psi_full_usec), M(v, kernel_free_bytes), M(v, anon_bytes), M(v, dirty_bytes);
+    M(v, commit_limit_bytes), M(v, swapped_out_bytes);
     close_object(t);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hv_qmp_guest.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,33 @@ static void see_total(struct qmp_guest *g, const struct obs_guest_view *view)
                      qmp_guest_now(g));
 }
 
+/* MemAvailable does not show what its kernel can use itself. Counted from what was online in this very sample: what QEMU
+ * has plugged since is not paid for in it. */
+static void see_kernel(struct qmp_guest *g, const struct obs_guest_view *v)
+{
+    g->kernel_short = online_kernel_is_short(v->free_bytes, v->kernel_free_bytes, g->kernel_short);
+    uint64_t room = online_room_bytes(v->free_bytes, v->available_bytes, v->kernel_free_bytes, g->kernel_short);
+    uint64_t online = g->online.online_bytes;
+
+    g->plug_most_bytes = room < UINT64_MAX - online ? online + room : UINT64_MAX;
+    qmp_guest_limit_plug(g);
+    if (!g->kernel_short) {
+        g->told &= ~(1U << QMP_CAUSE_KERNEL_SHORT);
+        return;
+    }
+    qmp_guest_trouble(g, QMP_CAUSE_KERNEL_SHORT, ENOMEM,
+                      "guest '%s': its kernel has %llu MiB free that it can use itself, all other free memory is "
+                      "movable: nothing more is hot-added; give it more memory at boot, or boot it with "
+                      "memory_hotplug.online_policy=auto-movable",
+                      g->vm.name, (unsigned long long)(v->kernel_free_bytes >> 20));
+}
+
+static void forget_kernel(struct qmp_guest *g)
+{
+    g->kernel_short = false;
+    g->plug_most_bytes = 0;
+}
+
 static void on_view(void *user, const struct obs_guest_view *view)
 {
     const struct hv_listener *l;
@@ -31,6 +59,7 @@ static void on_view(void *user, const struct obs_guest_view *view)
     l = qmp_guest_listener(g);
     g->vm.caps |= HV_CAP_AGENT;
     see_total(g, view);
+    see_kernel(g, view);
     l->view(l->user, &g->vm, view);
 }
 
@@ -40,6 +69,7 @@ static void on_lost(void *user)
     struct qmp_guest *g = user;
 
     g->vm.caps &= ~(uint32_t)HV_CAP_AGENT;
+    forget_kernel(g); /* nobody tells any more */
 }
 
 static void on_trouble(void *user, const struct err *e)
@@ -77,6 +107,7 @@ void qmp_guest_agent_start(struct qmp_guest *g)
 void qmp_guest_agent_stop(struct qmp_guest *g)
 {
     g->agent = agent_link_free(g->agent);
+    forget_kernel(g);
     g->vm.caps &= ~(uint32_t)HV_CAP_AGENT;
 }
 

@@ -43,6 +43,7 @@ enum qmp_cause {
     QMP_CAUSE_NO_LEVER,
     QMP_CAUSE_PLUG_ID, /* a virtio-mem device without id */
     QMP_CAUSE_OFFLINE, /* plugged memory stayed offline */
+    QMP_CAUSE_KERNEL_SHORT, /* hot-added memory is plenty, the kernel's own is not */
     QMP_CAUSE_PROCESS, /* the process can't be told from the socket, or is not visible */
     QMP_CAUSE_SMAPS,   /* /proc/PID/smaps can't be read */
     QMP_CAUSE_REGIONS, /* guest RAM not found in it */
@@ -141,6 +142,8 @@ struct qmp_guest {
     bool smaps_good, disks_good;
 
     struct agent_link *agent; /* NULL: its monitor's name tells no socket of one */
+    bool kernel_short;        /* as its agent says */
+    uint64_t plug_most_bytes; /* that its kernel has room for, as its agent says; 0: not known */
 
     /* the move under way */
     struct qmp_move_call calls[QMP_MOVES_MAX];
@@ -181,6 +184,7 @@ void qmp_guest_probe_again(struct qmp_guest *g); /* a device came or went */
 /* hv_qmp_move.c */
 int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
 void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
+void qmp_guest_limit_plug(struct qmp_guest *g);  /* to what its kernel has room for */
 void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */
 
 /* hv_qmp_agent.c */

@@ -203,6 +203,19 @@ void qmp_guest_move_on(struct qmp_guest *g)
     }
 }
 
+/* An order from before the agent was heard, or before its kernel ran out of room: what is not plugged yet stays out. */
+void qmp_guest_limit_plug(struct qmp_guest *g)
+{
+    struct lever_state s = qmp_guest_lever_state(g);
+    uint64_t requested = 0;
+    struct err e = {0};
+
+    for (size_t i = 0; i < g->devices.plugs_n; i++)
+        requested += g->devices.plugs[i].requested_bytes;
+    if (g->attached && requested > s.pluggable_bytes && requested > s.plugged_bytes)
+        (void)send_plugs(g, s.pluggable_bytes, NULL, &e); /* not sent: the next sample tries again */
+}
+
 void qmp_guest_stop_moving(struct qmp_guest *g)
 {
     g->moving = false;

@@ -43,6 +43,8 @@ struct lever_state qmp_guest_lever_state(const struct qmp_guest *g)
         s.pluggable_bytes += plug->path[0] ? plug->most_bytes : plug->size_bytes;
         s.block_bytes = plug->block_bytes > s.block_bytes ? plug->block_bytes : s.block_bytes;
     }
+    if (g->plug_most_bytes && s.pluggable_bytes > g->plug_most_bytes)
+        s.pluggable_bytes = g->plug_most_bytes > s.plugged_bytes ? g->plug_most_bytes : s.plugged_bytes;
     s.balloon_actual_bytes = s.boot_bytes;
     if (s.has_balloon && g->actual_bytes < s.boot_bytes)
         s.balloon_actual_bytes = g->actual_bytes;
@@ -231,6 +233,11 @@ static void tell_view(struct qmp_guest *g, const struct qmp_statistics *s)
         .oom_kills = s->oom_kills,
         .psi_some_usec = OBS_UNSET,
         .psi_full_usec = OBS_UNSET,
+        .kernel_free_bytes = OBS_UNSET,
+        .anon_bytes = OBS_UNSET,
+        .dirty_bytes = OBS_UNSET,
+        .commit_limit_bytes = OBS_UNSET,
+        .swapped_out_bytes = OBS_UNSET,
     };
 
     (void)sd_event_now(qmp_guest_loop(g), CLOCK_REALTIME, &wall); /* fails only after a fork */

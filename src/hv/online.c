@@ -69,3 +69,27 @@ bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t pa
     return o->plugged_usec && now_usec - o->plugged_usec >= patience_usec && o->total_usec > o->plugged_usec &&
            o->online_bytes < o->plugged_bytes && o->plugged_bytes - o->online_bytes >= tolerance;
 }
+
+bool online_kernel_is_short(uint64_t free_bytes, uint64_t kernel_free_bytes, bool was)
+{
+    uint64_t enough = was ? 2 * ONLINE_KERNEL_SHORT_BYTES : ONLINE_KERNEL_SHORT_BYTES;
+
+    if (kernel_free_bytes == UINT64_MAX || free_bytes == UINT64_MAX || kernel_free_bytes > free_bytes)
+        return false;
+    return kernel_free_bytes < enough && free_bytes - kernel_free_bytes >= ONLINE_MOVABLE_FREE_BYTES;
+}
+
+uint64_t online_room_bytes(uint64_t free_bytes, uint64_t available_bytes, uint64_t kernel_free_bytes, bool is_short)
+{
+    uint64_t kernel = kernel_free_bytes;
+
+    if (is_short)
+        return 0;
+    if (kernel_free_bytes == UINT64_MAX || free_bytes == UINT64_MAX)
+        return UINT64_MAX;
+    if (available_bytes != UINT64_MAX && available_bytes > free_bytes)
+        kernel += available_bytes - free_bytes;
+    uint64_t spare = kernel > ONLINE_KERNEL_SHORT_BYTES ? kernel - ONLINE_KERNEL_SHORT_BYTES : 0;
+    uint64_t room = spare < UINT64_MAX / 64 ? spare * 64 : UINT64_MAX;
+    return room > ONLINE_ROOM_LEAST_BYTES ? room : ONLINE_ROOM_LEAST_BYTES;
+}

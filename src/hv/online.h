@@ -46,3 +46,18 @@ bool online_is_missing(const struct online *o, uint64_t block_bytes, uint64_t pa
 /* The most that firmware and kernel hide of a guest's boot memory. Measured: 30-60 MiB of 256 MiB; 1/64 is memmap; a
  * crash kernel takes up to 1/8. */
 uint64_t online_hidden_bytes(uint64_t boot_bytes);
+
+/* Hot-added memory onlined as movable is none that the kernel can allocate from: a guest may have plenty of it free and
+ * its kernel nothing, and the next plug fails or kills (measured: 256 MiB + 11.5 GiB movable, 3.5 MiB left of 11.7 GiB
+ * available). The kernel is short where movable memory is free and its own is not: nothing movable fills the latter.
+ * was: the last answer; short until twice as much is there. Sizes of UINT64_MAX: not known, never short. */
+#define ONLINE_KERNEL_SHORT_BYTES (24ULL << 20)
+#define ONLINE_MOVABLE_FREE_BYTES (64ULL << 20)
+bool online_kernel_is_short(uint64_t free_bytes, uint64_t kernel_free_bytes, bool was);
+
+/* How much may be plugged beyond what is online, before the guest was heard again: its memmap is 1/64 and lives in the
+ * kernel's own memory, of which ONLINE_KERNEL_SHORT_BYTES shall be left. Cache counts as free: it may lie there, and
+ * goes. A guest in need gets ONLINE_ROOM_LEAST_BYTES at least, 4 MiB of memmap, unless its kernel is short. UINT64_MAX:
+ * no limit known. */
+#define ONLINE_ROOM_LEAST_BYTES (256ULL << 20)
+uint64_t online_room_bytes(uint64_t free_bytes, uint64_t available_bytes, uint64_t kernel_free_bytes, bool is_short);

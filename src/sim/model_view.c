@@ -111,6 +111,11 @@ bool model_view(struct model *m, struct obs_guest_view *ret)
         .oom_kills = OBS_UNSET,
         .psi_some_usec = OBS_UNSET,
         .psi_full_usec = OBS_UNSET,
+        .kernel_free_bytes = OBS_UNSET,
+        .anon_bytes = OBS_UNSET,
+        .dirty_bytes = OBS_UNSET,
+        .commit_limit_bytes = OBS_UNSET,
+        .swapped_out_bytes = OBS_UNSET,
     };
     if (c->agent) {
         set_agent_fields(m, ret);

@@ -62,5 +62,10 @@ void agent_view_fill(const struct agent_message *sample, uint64_t time_usec, uin
         .oom_kills = sample->value[AGENT_KEY_OOM_KILLS],
         .psi_some_usec = sample->value[AGENT_KEY_PSI_SOME],
         .psi_full_usec = sample->value[AGENT_KEY_PSI_FULL],
+        .kernel_free_bytes = agent_bytes(sample, AGENT_KEY_KERNEL_FREE),
+        .anon_bytes = agent_bytes(sample, AGENT_KEY_ANON),
+        .dirty_bytes = agent_bytes(sample, AGENT_KEY_DIRTY),
+        .commit_limit_bytes = agent_bytes(sample, AGENT_KEY_COMMIT_LIMIT),
+        .swapped_out_bytes = agent_bytes(sample, AGENT_KEY_SWAPPED_OUT),
     };
 }

@@ -203,6 +203,33 @@ static void online_is_the_rise_of_memtotal(void **unused)
     assert_true(o.online_bytes == 40 * MIB); /* unplugged is gone at once */
 }
 
+static void a_kernel_without_memory_of_its_own_is_short(void **unused)
+{
+    (void)unused;
+    assert_true(online_kernel_is_short(11700 * MIB, 3 * MIB, false));
+    assert_false(online_kernel_is_short(11700 * MIB, 45 * MIB, false));
+    assert_true(online_kernel_is_short(11700 * MIB, 45 * MIB, true)); /* not to and fro */
+    assert_false(online_kernel_is_short(11700 * MIB, 48 * MIB, true));
+    assert_false(online_kernel_is_short(20 * MIB, 10 * MIB, false)); /* cache fills all of it, the movable zone, too */
+    assert_false(online_kernel_is_short(20 * MIB, 20 * MIB, false)); /* no movable zone */
+    assert_false(online_kernel_is_short(500 * MIB, UINT64_MAX, true));
+    assert_false(online_kernel_is_short(UINT64_MAX, 5 * MIB, true));
+    assert_false(online_kernel_is_short(5 * MIB, 500 * MIB, true)); /* a lie */
+}
+
+static void hot_added_memory_leaves_the_kernel_room(void **unused)
+{
+    (void)unused;
+    assert_true(online_room_bytes(184 * MIB, 188 * MIB, 180 * MIB, false) == 160 * 64 * MIB);
+    assert_true(online_room_bytes(5 * MIB, 4 * MIB, 5 * MIB, false) == 256 * MIB); /* a guest in need */
+    assert_true(online_room_bytes(5 * MIB, 105 * MIB, 5 * MIB, false) == 81 * 64 * MIB); /* cache goes */
+    assert_true(online_room_bytes(999 * MIB, 999 * MIB, 3 * MIB, true) == 0);
+    assert_true(online_room_bytes(999 * MIB, UINT64_MAX, 25 * MIB, false) == 256 * MIB);
+    assert_true(online_room_bytes(999 * MIB, 999 * MIB, UINT64_MAX, false) == UINT64_MAX);
+    assert_true(online_room_bytes(UINT64_MAX, 1, 1, false) == UINT64_MAX);
+    assert_true(online_room_bytes(0, UINT64_MAX / 4, 0, false) == UINT64_MAX); /* beyond all sizes */
+}
+
 static void online_adds_the_balloon_back(void **unused)
 {
     struct online o = {0};
@@ -271,6 +298,8 @@ int main(void)
         cmocka_unit_test(holds_for_all_states),
         cmocka_unit_test(spreads),
         cmocka_unit_test(online_is_the_rise_of_memtotal),
+        cmocka_unit_test(a_kernel_without_memory_of_its_own_is_short),
+        cmocka_unit_test(hot_added_memory_leaves_the_kernel_room),
         cmocka_unit_test(online_adds_the_balloon_back),
         cmocka_unit_test(online_of_an_adopted_guest),
         cmocka_unit_test(online_missing_after_five_seconds),
