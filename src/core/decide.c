@@ -125,6 +125,7 @@ static void decide_capacity(struct host *h, const struct decide_sums *sums)
     bool short_of_it = h->seen.time_usec && (h->available_kib + settles) * 2 < reserve;
     int64_t over = (int64_t)sums->held_kib - h->capacity_kib - (short_of_it ? 0 : settles);
     h->deficit_kib = h->state >= HOST_HARD && over > 0 ? (uint64_t)over : 0;
+    h->emergency = h->deficit_kib && short_of_it;
 }
 
 /* Who waits: the highest priority of a guest stalled for 2 s while not even growth headroom fits everyone. */

@@ -65,6 +65,7 @@ struct host {
     int64_t available_kib;      /* host_available: MemAvailable + ARC - sum(held - resident) */
     int64_t free_kib;           /* min(memory - overheads - sum(held), MemAvailable) */
     uint64_t deficit_kib;       /* what guests hold beyond capacity while the reserve itself is eaten: the host waits */
+    bool emergency;             /* a deficit, and less than half of the reserve is really available */
     int64_t grantable_kib;      /* what a grant may use right now (books and measurement) */
     struct share_result share;
     uint64_t decisions;         /* counts decide() calls */

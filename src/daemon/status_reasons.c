@@ -26,7 +26,7 @@ static void flag_stuck(const struct guest *core, uint64_t now_usec, struct wire_
 {
     const struct motion *m = &core->motion;
 
-    if (m->retry_usec > now_usec)
+    if (!m->active && m->retry_usec > now_usec)
         flag(ret, "stuck", "told to go to %s, it stays at %s; it is worked around and tried again in %s",
              units_show_kib(m->target_kib).s, units_show_size(ret->assigned_bytes).s,
              units_show_time(m->retry_usec - now_usec).s);
