@@ -8,9 +8,9 @@ from bench import check, eventually, main
 def test(b):
     deaf, hung, a, c = b.boot(("deaf", {"boot_mib": 384, "deaf": True}), ("hung", {"boot_mib": 256}),
                               ("a", {"boot_mib": 384}), ("c", {"boot_mib": 384}))
+    a.load.grow(140)  # before: faster than balloon statistics tell of, and a host this full takes at once
     d = b.daemon(memory_mib=b.host_mib(384 + 256 + 420))
     d.wait_for("deaf", "hung", "a", "c")
-    a.load.grow(140)
     hung.stop()
     try:
         eventually(lambda: d.has_flag("hung", "silent"), "the hung guest is shown as silent", explain=d.log)
