@@ -21,7 +21,7 @@ def test(b):
     d.wait_for("a", "c")
     eventually(d.fits, "both are cut down to what the host has", explain=d.log)
     check(a.assigned_mib() + c.assigned_mib() <= capacity + 32, "as QEMU confirms")
-    eventually(lambda: max(a.assigned_mib(), c.assigned_mib()) <= 200, "and further, to what they use", explain=d.log)
+    eventually(lambda: max(a.assigned_mib(), c.assigned_mib()) <= 160, "and further, to what they use", explain=d.log)
     c.load.grow(16)
 
     grows(b, d, a, c, 120)
