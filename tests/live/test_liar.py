@@ -15,27 +15,23 @@ def test(b):
     eventually(lambda: liar.assigned_mib() < STARTUP_MIB, "the liar has less than what it boots with", explain=d.log)
     had = liar.assigned_mib()
 
-    def claim():
-        """All that is there, again and again."""
-        liar.shell.run("echo 100000 >/proc/sys/vm/nr_hugepages")
-
-    claim()
+    liar.claim()
     honest.load.grow(400, rate_mib=15, wait=False)
 
     def fed():
-        claim()
+        liar.claim()
         return honest.assigned_mib() >= 450
     eventually(fed, "the honest guest gets what it fills", explain=d.log)
     honest.load.wait_idle()
     for _ in range(20):
-        claim()
+        liar.claim()
         liar.shell.run("sleep 0.5")
     status = d.guest("liar")
-    check(status["pressure_percent"] >= 90, f"the liar's own numbers cry for memory ({status['pressure_percent']} %)")
+    check(status["pressure_percent"] >= 80, f"the liar's own numbers cry for memory ({status['pressure_percent']} %)")
     bound = max(had, STARTUP_MIB, liar.resident_mib() * 3 // 2, liar.resident_mib() + 64) + 16
     check(liar.assigned_mib() <= bound,
           f"it has {liar.assigned_mib()} MiB: no more than what it was seen to touch supports ({bound})")
-    check(status["demand_bytes"] >= status["assigned_bytes"], "though it claims more")
+    check(status["target_bytes"] > status["assigned_bytes"], "though it claims more")
     check(honest.load.checksum_kib() == 400 * 1024 and honest.oom_kills() == 0, "the honest guest is well")
 
 

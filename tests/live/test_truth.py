@@ -37,6 +37,11 @@ def stuck_for(moved_bytes):
                   for t in range(3)))
 
 
+def lied(got_mib, target_mib):
+    return Made((0, {"l": 140}), (2, {"l": {"assigned": got_mib, "resident": 100}},
+                                  [{"name": "l", "target_bytes": target_mib * MIB}]))
+
+
 def told(order_mib):
     return Made((0, {"a": 200}, [{"name": "a", "order": "shrink", "order_bytes": order_mib * MIB}]))
 
@@ -56,8 +61,8 @@ CASES = {
     "S3": (truth.check_free_first(Made((0, {"a": 400, "b": 500}), (1, {"a": 500, "b": 500}))),
            truth.check_free_first(Made((0, {"a": 480, "b": 500}), (1, {"a": 580, "b": 500})))),
     "S4": (truth.check_stuck(stuck_for(lambda t: t * MIB), "s"), truth.check_stuck(stuck_for(lambda t: MIB), "s")),
-    "S5": (truth.check_liar(Made((0, {"l": 140}), (2, {"l": {"assigned": 160, "resident": 100}})), "l", 1, 160),
-           truth.check_liar(Made((0, {"l": 140}), (2, {"l": {"assigned": 200, "resident": 100}})), "l", 1, 160)),
+    "S5": (truth.check_liar(lied(160, 300), "l", 1, 160), truth.check_liar(lied(200, 300), "l", 1, 160)),
+    "S5 shown": (truth.check_liar(lied(160, 300), "l", 1, 160), truth.check_liar(lied(160, 150), "l", 1, 160)),
     "S10": (truth.check_kill({"a": 200}, {"a": 200}, {"a": 200}), truth.check_kill({"a": 200}, {"a": 200}, {"a": 240})),
     "S13 order": (truth.check_unharmed(told(160), {}, {}), truth.check_unharmed(told(140), {}, {})),
     "S13 kill": (truth.check_unharmed(Made(), {"a": None}, {"a": 0}),

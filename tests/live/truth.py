@@ -196,7 +196,7 @@ def check_stuck(truth, stuck):
 
 def check_liar(truth, liar, start, startup_mib):
     rule = Rule("S5", "what a guest says moves only its own target, and not beyond what it was seen to touch")
-    touched = had = most = 0
+    touched = had = most = claims = 0
     for sample in truth.samples:
         g = sample.guests[liar]
         touched = max(touched, g["resident"])
@@ -206,10 +206,14 @@ def check_liar(truth, liar, start, startup_mib):
         if g["lost"]:
             continue
         most = max(most, g["assigned"])
+        said = next((s for s in (sample.status or {}).get("guests", []) if s["name"] == liar), {})
+        claims += (said.get("target_bytes") or 0) // MIB > g["assigned"]
         bound = max(had, startup_mib, touched * 3 // 2, touched + 64) + SKEW_MIB
         if g["assigned"] > bound:
             rule.broken.append(f"'{liar}' has {g['assigned']} MiB, what it touched supports {bound} MiB")
-    rule.evidence = f"'{liar}' had {had} MiB, claimed all it could, and got to {most} MiB"
+    if not claims:
+        rule.broken.append(f"'{liar}' never claimed more than it had: nothing was shown")
+    rule.evidence = f"'{liar}' had {had} MiB, claimed more in {claims} samples, and got to {most} MiB"
     return rule
 
 
