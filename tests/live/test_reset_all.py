@@ -12,6 +12,12 @@ def settled(b, d):
     for guest in b.guests:
         eventually(lambda: d.assigned_mib(guest.name) < 300, f"'{guest.name}' is balanced", explain=d.log)
 
+    def rests():
+        sizes = [guest.assigned_mib() for guest in b.guests]
+        time.sleep(4)
+        return sizes == [guest.assigned_mib() for guest in b.guests]
+    eventually(rests, "nobody moves any more", explain=d.log)
+
 
 def test(b):
     guests = b.boot(*((name, {"boot_mib": 384}) for name in ("a", "c", "e")))
