@@ -16,7 +16,8 @@ def test(b):
     check(s.total_mib() == total, "while its MemTotal stays")
 
     s.load.grow(160)
-    check(s.load.checksum_kib() == 160 * 1024 and s.oom_kills() == 0, "160 MiB at once: it took them, nothing was killed")
+    check(s.load.checksum_kib() == 160 * 1024 and s.oom_kills() == 0,
+          "160 MiB at once: it took them, nothing was killed")
     eventually(lambda: s.assigned_mib() > 230, "it has what it needs", explain=d.log)
     eventually(lambda: d.guest("s")["pressure_percent"] < 100 and d.fits(), "and is not short of memory", explain=d.log)
     flags = set(d.guest("s")["flags"])

@@ -364,8 +364,8 @@ class Guest:
         self.monitor.ask("system_reset")
 
     def claim(self, but_mib=24):
-        """Sets all available memory but a rest aside as huge pages nobody touches: a need that is none. (Without the rest
-        the guest's own kernel panics for lack of memory.)"""
+        """Sets all available memory but a rest aside as huge pages nobody touches: a need that is none. (Without the
+        rest the guest's own kernel panics for lack of memory.)"""
         self.shell.run("cd /proc/sys/vm && awk -v old=$(cat nr_hugepages) '/MemAvailable/ {n = old + int(($2 - "
                        f"{but_mib * 1024}) / 2048); print (n > 0 ? n : 0)}}' /proc/meminfo >/tmp/claim"
                        " && cat /tmp/claim >nr_hugepages")
