@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/test.sh [--build DIR] [--live] [--tally FILE] [-- MESON SETUP FLAGS]
+# tools/test.sh [--build DIR] [--live | --live-tests "NAME ..."] [--tally FILE] [-- MESON SETUP FLAGS]
 # Configures and builds DIR, runs the suites quick ones first, and ends with "N passed, N failed, N skipped".
+# --live boots real guests for all live tests, --live-tests for some of them.
 # --tally appends the three numbers to FILE instead (for .ci/run, which adds several runs up).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-build=build live=false tally="" flags=()
+build=build live=false live_tests="" tally="" flags=()
 while [ $# -gt 0 ]; do
     case $1 in
     --build) build=$2; shift 2 ;;
     --live) live=true; shift ;;
+    --live-tests) live=true live_tests=$2; shift 2 ;;
     --tally) tally=$2; shift 2 ;;
     --) shift; flags=("$@"); break ;;
-    *) echo "usage: tools/test.sh [--build DIR] [--live] [--tally FILE] [-- MESON SETUP FLAGS]" >&2; exit 2 ;;
+    *) echo "usage: tools/test.sh [--build DIR] [--live | --live-tests \"NAME ...\"] [--tally FILE] [-- MESON SETUP FLAGS]" >&2; exit 2 ;;
     esac
 done
 
@@ -33,7 +35,10 @@ for suite in $suites; do
     meson introspect "$build" --tests | grep -q "\"ballast:$suite\"" || continue
     echo "== $suite"
     rm -f "$build/meson-logs/testlog.json"
-    meson test -C "$build" --no-rebuild --suite "$suite" --print-errorlogs ||
+    names=""
+    [ "$suite" != live ] || names=$live_tests
+    # shellcheck disable=SC2086
+    meson test -C "$build" --no-rebuild --suite "$suite" --print-errorlogs $names ||
         true # the counts below tell
     counts=$(/usr/bin/python3 - "$build/meson-logs/testlog.json" <<'P'
 import json, sys
