@@ -24,6 +24,9 @@
 /* Read in one go before others get their turn. */
 #define READ_SIZE 16384
 
+/* Most guests without an agent have no socket for one, and never will: asked for less and less often, up to 16 s. */
+#define RETRY_DOUBLINGS 3
+
 /* Two asks are this far apart at least: a sample on its way answers both. */
 #define ASK_SPACING_USEC 200000ULL
 
@@ -43,6 +46,7 @@ struct agent_link {
     int fd;
     struct sd_event_source *io;
     struct sd_event_source *timer;
+    unsigned tries;           /* in vain, in a row; no more than RETRY_DOUBLINGS */
     uint32_t told;            /* bits of enum link_cause */
     uint64_t penalty_usec;    /* the last one; 0: none yet */
     uint64_t good_usec;       /* good samples without a complaint since */
@@ -362,10 +366,12 @@ static void link_connect(struct agent_link *l)
     if (r == -EACCES || r == -EPERM)
         (void)link_trouble(l, LINK_CAUSE_DENIED, -r, "its agent can't be heard: no permission to connect to '%s'; run "
                            "ballastd as root or as the user of that QEMU", l->path);
-    if (r < 0) {
-        link_schedule(l, l->config.times.retry_usec); /* no such socket, nobody behind it, no descriptor left: later */
+    if (r < 0) { /* no such socket, nobody behind it, no descriptor left: later */
+        link_schedule(l, l->config.times.retry_usec << l->tries);
+        l->tries += l->tries < RETRY_DOUBLINGS ? 1 : 0;
         return;
     }
+    l->tries = 0;
     agent_stream_init(&l->stream);
     l->rate = (struct agent_rate){0};
     l->first_line = true;

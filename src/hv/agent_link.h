@@ -20,7 +20,7 @@ struct sd_event;
 
 /* How long things take; tests bring shorter ones. */
 struct agent_link_times {
-    uint64_t retry_usec;   /* a socket that is absent or closed is tried again; connecting costs a few microseconds */
+    uint64_t retry_usec;   /* a socket that is absent or closed is tried again, in vain up to 8 times this later */
     uint64_t penalty_usec; /* after nonsense, a flood or another version the port is left alone, doubling up to ... */
     uint64_t penalty_max_usec;
     uint64_t steady_usec;  /* good for so long: forgiven, and a new trouble is news */

@@ -284,6 +284,44 @@ static void pressed_guest_is_asked_more_often(void **state)
     expect("tick a b;");
 }
 
+/* Agents hear on the tick, each only what is news to it; guests without agent hear nothing. */
+static void tells_agents(void **state)
+{
+    (void)state;
+    start_two();
+    vm_b.caps = HV_CAP_AGENT;
+    (void)engine_run(engine, START + SEC);
+    (void)engine_run(engine, START + SEC + 100 * MSEC);
+    expect("ask a LVH;ask b LVH;tick a b;agent b 1000000;");
+    see_view(&vm_b, 10, START + SEC + 200 * MSEC);
+    (void)engine_run(engine, START + SEC + 200 * MSEC);
+    (void)engine_run(engine, START + 2 * SEC);
+    (void)engine_run(engine, START + 2 * SEC + 100 * MSEC);
+    assert_non_null(strstr(journal, "tick"));
+    assert_null(strstr(journal, "agent"));
+    see_levers(&vm_b, 200, START + 2 * SEC + 200 * MSEC); /* another size is news */
+    (void)engine_run(engine, START + 2 * SEC + 200 * MSEC);
+    assert_null(strstr(journal, "agent"));
+    (void)engine_run(engine, START + 3 * SEC);
+    (void)engine_run(engine, START + 3 * SEC + 100 * MSEC);
+    assert_non_null(strstr(journal, "agent b 1000000;"));
+    vm_b.caps = 0;
+}
+
+static void tells_no_agent_in_a_dry_run(void **state)
+{
+    (void)state;
+    start(/* dry_run= */ true, 8);
+    vm_a.caps = HV_CAP_AGENT;
+    tell->appeared(tell->user, &vm_a, START);
+    see_levers(&vm_a, 256, START);
+    (void)engine_run(engine, START);
+    (void)engine_run(engine, START + 100 * MSEC);
+    assert_non_null(strstr(journal, "tick"));
+    assert_null(strstr(journal, "agent"));
+    vm_a.caps = 0;
+}
+
 static void urgent_view_does_not_wait(void **state)
 {
     uint64_t now = START + 500 * MSEC;
@@ -551,6 +589,8 @@ int main(void)
         ENGINE_TEST(donors_first_then_grants),
         ENGINE_TEST(polls_while_in_flight),
         ENGINE_TEST(pressed_guest_is_asked_more_often),
+        ENGINE_TEST(tells_agents),
+        ENGINE_TEST(tells_no_agent_in_a_dry_run),
         ENGINE_TEST(urgent_view_does_not_wait),
         ENGINE_TEST(refused_order_is_told),
         ENGINE_TEST(late_failure_is_told_and_cleared),
