@@ -6,7 +6,8 @@
  * A child fills memory at RATE_MIB a second until MemAvailable would be BEYOND_MIB below the watermark, and keeps it.
  * Its parent looks each millisecond: t0 is when MemAvailable falls below the watermark, t1 when the balloon has given
  * 32 MiB since (balloon_deflate of /proc/vmstat), or as much hot-added memory came online (MemTotal). Both by the
- * guest's clock. After WAIT_MS without t1 it gives up. Prints one line of key=value; times in us, sizes in KiB. */
+ * guest's clock. early: what the balloon had given before t0. After WAIT_MS without t1 it gives up. Prints one line of
+ * key=value; times in us, sizes in KiB. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -122,6 +123,7 @@ struct result {
     uint64_t t0, t1;
     unsigned long long least; /* available */
     uint64_t gap;             /* longest time between two looks */
+    unsigned long long deflate_at_t0;
 };
 
 /* Looks each millisecond until relief or until end_usec. */
@@ -143,6 +145,7 @@ static void watch(unsigned long watermark_kib, uint64_t end_usec, struct result 
             r->t0 = now.time_usec;
             at_mark = now;
             look_closer(&at_mark);
+            r->deflate_at_t0 = at_mark.deflate;
         } else if (r->t0) {
             unsigned long long plugged = now.total > at_mark.total ? now.total - at_mark.total : 0;
 
@@ -188,8 +191,9 @@ int main(int argc, char **argv)
     look_closer(&after);
     look_at_pressure(&after);
     kill(child, SIGKILL);
-    printf("relief t0=%llu t1=%llu least=%llu filled=%llu gap=%llu ", (unsigned long long)r.t0,
-           (unsigned long long)r.t1, r.least, (unsigned long long)*filled_usec, (unsigned long long)r.gap);
+    printf("relief t0=%llu t1=%llu least=%llu filled=%llu gap=%llu early=%llu ", (unsigned long long)r.t0,
+           (unsigned long long)r.t1, r.least, (unsigned long long)*filled_usec, (unsigned long long)r.gap,
+           r.t0 ? (r.deflate_at_t0 - before.deflate) * 4 : 0);
     printf("swapped_in=%llu oom_kills=%llu some=%llu full=%llu\n", (after.swapped_in - before.swapped_in) * 4,
            after.oom_kills - before.oom_kills, after.some - before.some, after.full - before.full);
     return 0;
