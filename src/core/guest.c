@@ -3,26 +3,17 @@
 
 #include <stddef.h>
 
+#include "kib.h"
 #include "policy_defaults.h"
 
 #define GUEST_STALL_SOME_PPM 50000ULL /* PSI some > 5 % */
 #define GUEST_STALL_FIRST_PERCENT 5
 #define GUEST_STALL_MOST_PERCENT 25
 
-static uint64_t guest_min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t guest_max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Bytes as someone sent them -> KiB within what the arithmetic takes. Unset counts as 0. */
 static uint64_t guest_kib(uint64_t bytes)
 {
-    return bytes == OBS_UNSET ? 0 : guest_min(bytes / 1024, POLICY_KIB_MAX);
+    return bytes == OBS_UNSET ? 0 : kib_min(bytes / 1024, POLICY_KIB_MAX);
 }
 
 void guest_init(struct guest *g, const struct guest_config *config, uint64_t now_usec)
@@ -72,10 +63,10 @@ uint64_t guest_minimum_kib(const struct guest *g)
     uint64_t minimum = g->config.minimum_kib;
 
     if (!minimum)
-        minimum = guest_max(demand_kernel_floor_kib(boot), boot / 4);
+        minimum = kib_max(demand_kernel_floor_kib(boot), boot / 4);
     if (g->levers.time_usec && !g->levers.has_balloon)
-        minimum = guest_max(minimum, boot); /* only hot-added memory can be taken */
-    return guest_min(minimum, guest_maximum_kib(g));
+        minimum = kib_max(minimum, boot); /* only hot-added memory can be taken */
+    return kib_min(minimum, guest_maximum_kib(g));
 }
 
 uint64_t guest_startup_kib(const struct guest *g)
@@ -91,7 +82,7 @@ bool guest_in_flight(const struct guest *g)
 /* A plugged block or a page or two short of the target is the target. */
 static uint64_t guest_tolerance_kib(const struct guest *g)
 {
-    return guest_max(guest_kib(g->levers.block_bytes), KIB_PER_MIB);
+    return kib_max(guest_kib(g->levers.block_bytes), KIB_PER_MIB);
 }
 
 void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t now_usec)
@@ -101,10 +92,10 @@ void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t n
     uint64_t before_bytes = g->levers.balloon_actual_bytes;
     g->levers = *seen;
     struct obs_levers *l = &g->levers;
-    l->boot_bytes = guest_min(l->boot_bytes, POLICY_KIB_MAX * 1024);
-    l->balloon_actual_bytes = guest_min(l->balloon_actual_bytes, l->boot_bytes);
-    l->plugged_bytes = guest_min(l->plugged_bytes, POLICY_KIB_MAX * 1024);
-    l->online_bytes = guest_min(l->online_bytes, l->plugged_bytes);
+    l->boot_bytes = kib_min(l->boot_bytes, POLICY_KIB_MAX * 1024);
+    l->balloon_actual_bytes = kib_min(l->balloon_actual_bytes, l->boot_bytes);
+    l->plugged_bytes = kib_min(l->plugged_bytes, POLICY_KIB_MAX * 1024);
+    l->online_bytes = kib_min(l->online_bytes, l->plugged_bytes);
     g->assigned_kib = guest_kib(l->balloon_actual_bytes) + guest_kib(l->online_bytes);
     recent_see(&g->assigned_seen, guest_assigned_kib(g), now_usec);
     if (g->reset_usec && !g->fell_usec && l->balloon_actual_bytes < before_bytes)
@@ -130,7 +121,7 @@ static void guest_check_breach(struct guest *g, uint64_t now_usec)
         g->breach = false;
         return;
     }
-    uint64_t slack = guest_max(largest * POLICY_DEAD_ZONE_PERMILLE / 1000, POLICY_DEAD_ZONE_MIN_KIB);
+    uint64_t slack = kib_max(largest * POLICY_DEAD_ZONE_PERMILLE / 1000, POLICY_DEAD_ZONE_MIN_KIB);
     if (touched <= largest + slack) {
         g->excess_since_usec = 0;
         g->breach = false;
@@ -200,7 +191,7 @@ static uint64_t guest_available_bytes(const struct obs_guest_view *v)
     if (v->free_bytes == OBS_UNSET)
         return OBS_UNSET;
     uint64_t cache = v->cache_bytes == OBS_UNSET ? 0 : v->cache_bytes;
-    return guest_min(v->free_bytes, UINT64_MAX / 4) + guest_min(cache, UINT64_MAX / 4);
+    return kib_min(v->free_bytes, UINT64_MAX / 4) + kib_min(cache, UINT64_MAX / 4);
 }
 
 /* Files in constant use, as refaults prove them (sources with that signal). Missed alone stops growing at a quarter of
@@ -221,9 +212,9 @@ static uint64_t guest_see_warm(struct guest *g, const struct obs_guest_view *bef
     if (before->time_usec && before->refaulted_bytes < v->refaulted_bytes && v->time_usec > before->time_usec) {
         uint64_t again = guest_kib(v->refaulted_bytes - before->refaulted_bytes);
         if (again * USEC_PER_SEC / (v->time_usec - before->time_usec) > POLICY_WARM_KIB_S)
-            peak_see(&g->warm, guest_min(warm + again, cache), now_usec, POLICY_HALF_LIFE_USEC);
+            peak_see(&g->warm, kib_min(warm + again, cache), now_usec, POLICY_HALF_LIFE_USEC);
     }
-    return guest_min(peak_value(&g->warm, now_usec, POLICY_HALF_LIFE_USEC), cache);
+    return kib_min(peak_value(&g->warm, now_usec, POLICY_HALF_LIFE_USEC), cache);
 }
 
 static void guest_see_stall(struct guest *g, const struct obs_guest_view *before, uint64_t available_kib,
@@ -307,7 +298,7 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
     g->used_least_kib = demand_used_kib(least, available, missed, kept);
     g->busy_kib = demand_used_kib(least, available, 0, 0);
     g->used_largest_kib = demand_used_kib(largest, available, missed, kept);
-    g->demand_seen_kib = guest_min(g->used_least_kib + guest_see_warm(g, &before, now_usec), POLICY_KIB_MAX);
+    g->demand_seen_kib = kib_min(g->used_least_kib + guest_see_warm(g, &before, now_usec), POLICY_KIB_MAX);
     if (g->config.demand == DEMAND_COMMITTED && seen->committed_bytes != OBS_UNSET)
         g->demand_seen_kib = demand_committed_kib(guest_kib(seen->committed_bytes), least);
     guest_see_stall(g, &before, available, now_usec);
@@ -322,7 +313,7 @@ void guest_see_view(struct guest *g, const struct obs_guest_view *seen, uint64_t
 static void guest_owe(struct guest *g)
 {
     if (g->motion.active && g->motion.target_kib > guest_assigned_kib(g))
-        g->owed_kib = guest_max(g->owed_kib, g->motion.target_kib);
+        g->owed_kib = kib_max(g->owed_kib, g->motion.target_kib);
 }
 
 void guest_see_reset(struct guest *g, uint64_t now_usec)

@@ -1,41 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge.h"
 
+#include "kib.h"
 #include "policy_defaults.h"
 #include "weight.h"
-
-static uint64_t judge_max(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t judge_min(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static uint64_t judge_touched_kib(const struct guest *g)
 {
     if (!g->host.time_usec)
         return 0;
-    return judge_min(g->host.resident_bytes / 1024, POLICY_KIB_MAX) +
-           judge_min(g->host.swapped_bytes / 1024, POLICY_KIB_MAX);
+    return kib_min(g->host.resident_bytes / 1024, POLICY_KIB_MAX) +
+           kib_min(g->host.swapped_bytes / 1024, POLICY_KIB_MAX);
 }
 
 /* How old a sample may be to take by it. */
 static uint64_t judge_stale_usec(const struct guest *g)
 {
     if (g->view.source == OBS_SOURCE_AGENT)
-        return POLICY_STALE_BEATS * judge_max(judge_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC) +
+        return POLICY_STALE_BEATS * kib_max(kib_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC) +
                POLICY_STALE_AGENT_USEC;
-    return POLICY_STALE_POLLS * judge_max(judge_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC);
+    return POLICY_STALE_POLLS * kib_max(kib_min(g->view.spacing_usec, USEC_PER_MIN), USEC_PER_SEC);
 }
 
 static uint32_t judge_flags(const struct guest *g, const struct decide_switches *switches, uint64_t now_usec)
 {
     const struct obs_levers *l = &g->levers;
     uint32_t flags = 0;
-    uint64_t heard = judge_max(g->view.heard_usec, g->resumed_usec);
+    uint64_t heard = kib_max(g->view.heard_usec, g->resumed_usec);
 
     if (g->paused)
         flags |= GUEST_FLAG_PAUSED;
@@ -70,20 +61,20 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
     uint64_t assigned = guest_assigned_kib(g);
 
     v->flags = judge_flags(g, switches, now_usec);
-    v->held_kib = judge_max(assigned, judge_touched_kib(g));
-    v->exposure_kib = guest_boot_kib(g) - judge_min(g->levers.balloon_actual_bytes / 1024, guest_boot_kib(g));
+    v->held_kib = kib_max(assigned, judge_touched_kib(g));
+    v->exposure_kib = guest_boot_kib(g) - kib_min(g->levers.balloon_actual_bytes / 1024, guest_boot_kib(g));
     v->counted_kib = v->held_kib;
     if (g->motion.active)
-        v->counted_kib = judge_max(v->counted_kib, g->motion.target_kib);
-    v->counted_kib = judge_max(v->counted_kib, g->owed_kib);
+        v->counted_kib = kib_max(v->counted_kib, g->motion.target_kib);
+    v->counted_kib = kib_max(v->counted_kib, g->owed_kib);
     /* virtio-mem plugs up to what was asked for by itself, also after a boot or for a predecessor of ours. */
-    uint64_t asked = judge_min(g->levers.requested_bytes, g->levers.pluggable_bytes) / 1024;
-    v->counted_kib = judge_max(v->counted_kib, g->levers.balloon_actual_bytes / 1024 + judge_min(asked, POLICY_KIB_MAX));
+    uint64_t asked = kib_min(g->levers.requested_bytes, g->levers.pluggable_bytes) / 1024;
+    v->counted_kib = kib_max(v->counted_kib, g->levers.balloon_actual_bytes / 1024 + kib_min(asked, POLICY_KIB_MAX));
     /* S1b: until its driver reports, a guest that was reset may touch all it booted with, whatever `actual` says. So may one
      * that we have just found: it may be booting. */
     bool reported = !g->reset_usec && g->view.time_usec && g->view.time_usec + USEC_PER_SEC >= g->appeared_usec;
     if (!reported && !switches->no_reset_count)
-        v->counted_kib = judge_max(v->counted_kib, judge_max(guest_boot_kib(g), g->reset_assigned_kib));
+        v->counted_kib = kib_max(v->counted_kib, kib_max(guest_boot_kib(g), g->reset_assigned_kib));
     v->sample_age_usec = OBS_UNSET;
     if (g->view.time_usec)
         v->sample_age_usec = now_usec > g->view.time_usec ? now_usec - g->view.time_usec : 0;
@@ -114,7 +105,7 @@ static void judge_demand(struct guest *g, bool no_clamp)
     v->demand_kib = g->demand_seen_kib;
     v->stall_percent = g->stall_percent;
     if (g->stall_percent)
-        v->demand_kib = judge_max(v->demand_kib, demand_stalled_kib(guest_assigned_kib(g)));
+        v->demand_kib = kib_max(v->demand_kib, demand_stalled_kib(guest_assigned_kib(g)));
     v->pressure_permille = demand_pressure_permille(v->demand_kib, guest_assigned_kib(g));
     if (!demand_target_kib(g->config.buffer_of, g->config.buffer, v->demand_kib, minimum, maximum, &unclamped,
                            &v->target_kib))
@@ -135,8 +126,8 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
     if (g->config.self_managing == GUEST_CHOICE_YES)
         limit = guest_startup_kib(g);
     v->proof_kib = peak_value(&g->proof, now_usec, POLICY_HALF_LIFE_USEC);
-    v->rise_kib = judge_max(peak_value(&g->rise, now_usec, POLICY_HALF_LIFE_USEC),
-                            peak_value(&g->rise_new, now_usec, POLICY_RISE_NEW_HALF_LIFE_USEC));
+    v->rise_kib = kib_max(peak_value(&g->rise, now_usec, POLICY_HALF_LIFE_USEC),
+                          peak_value(&g->rise_new, now_usec, POLICY_RISE_NEW_HALF_LIFE_USEC));
     v->mark_kib = harm_mark_kib(&g->harm, now_usec);
     v->limit_kib = limit;
     if (limit)
@@ -172,35 +163,35 @@ static void judge_normal_levels(struct guest *g, const struct host *h, uint64_t 
 /* All but lower. */
 static void judge_raise_need(struct levels *l, uint64_t least_kib)
 {
-    l->floor_kib = judge_max(l->floor_kib, least_kib);
-    l->head_kib = judge_max(l->head_kib, least_kib);
-    l->top_kib = judge_max(l->top_kib, least_kib);
-    l->keep_kib = judge_max(l->keep_kib, least_kib);
+    l->floor_kib = kib_max(l->floor_kib, least_kib);
+    l->head_kib = kib_max(l->head_kib, least_kib);
+    l->top_kib = kib_max(l->top_kib, least_kib);
+    l->keep_kib = kib_max(l->keep_kib, least_kib);
 }
 
 static void judge_raise(struct levels *l, uint64_t least_kib)
 {
-    l->lower_kib = judge_max(l->lower_kib, least_kib);
+    l->lower_kib = kib_max(l->lower_kib, least_kib);
     judge_raise_need(l, least_kib);
 }
 
 static void judge_cap(struct levels *l, uint64_t most_kib)
 {
-    l->lower_kib = judge_min(l->lower_kib, most_kib);
-    l->floor_kib = judge_min(l->floor_kib, most_kib);
-    l->head_kib = judge_min(l->head_kib, most_kib);
-    l->top_kib = judge_min(l->top_kib, most_kib);
-    l->keep_kib = judge_min(l->keep_kib, most_kib);
+    l->lower_kib = kib_min(l->lower_kib, most_kib);
+    l->floor_kib = kib_min(l->floor_kib, most_kib);
+    l->head_kib = kib_min(l->head_kib, most_kib);
+    l->top_kib = kib_min(l->top_kib, most_kib);
+    l->keep_kib = kib_min(l->keep_kib, most_kib);
 }
 
 /* S1b: others give for a guest that was reset only what the host sees it touch, until it is overdue or the host short. */
 static uint64_t judge_booting_kib(const struct guest *g, const struct host *h, uint64_t now_usec)
 {
-    uint64_t held = judge_max(judge_min(guest_assigned_kib(g), g->reset_assigned_kib), judge_touched_kib(g));
+    uint64_t held = kib_max(kib_min(guest_assigned_kib(g), g->reset_assigned_kib), judge_touched_kib(g));
     bool overdue = now_usec >= g->reset_usec + POLICY_BOOT_PATIENCE_USEC;
     bool shortage = h->seen.time_usec && h->available_kib * 2 < (int64_t)h->config.reserve_kib;
 
-    return overdue || shortage ? judge_max(held, g->verdict.counted_kib) : held;
+    return overdue || shortage ? kib_max(held, g->verdict.counted_kib) : held;
 }
 
 /* A silent guest keeps what it has; in hard it may be cut to what its kernel and the host's own view support. */
@@ -213,11 +204,11 @@ static void judge_silent_levels(const struct guest *g, const struct host *h, str
         return;
     }
     uint64_t floor = demand_kernel_floor_kib(guest_boot_kib(g) + g->levers.online_bytes / 1024);
-    uint64_t lower = judge_max(judge_max(guest_minimum_kib(g), floor), judge_touched_kib(g));
-    levels_fix(judge_max(judge_min(lower, assigned), guest_minimum_kib(g)), l); /* S2, with less than its minimum, too */
-    l->floor_kib = judge_max(l->lower_kib, judge_min(assigned, judge_max(g->verdict.demand_kib, lower)));
+    uint64_t lower = kib_max(kib_max(guest_minimum_kib(g), floor), judge_touched_kib(g));
+    levels_fix(kib_max(kib_min(lower, assigned), guest_minimum_kib(g)), l); /* S2, with less than its minimum, too */
+    l->floor_kib = kib_max(l->lower_kib, kib_min(assigned, kib_max(g->verdict.demand_kib, lower)));
     l->head_kib = l->floor_kib;
-    l->top_kib = judge_max(l->floor_kib, assigned);
+    l->top_kib = kib_max(l->floor_kib, assigned);
     l->keep_kib = l->top_kib;
 }
 
@@ -250,12 +241,12 @@ void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec)
      * had it as their buffer within a second, and programs were killed before it came back (six times in the minute
      * after one guest of five with balloon statistics had reset). */
     if (g->booted_usec && now_usec < g->booted_usec + POLICY_LOADS_USEC)
-        judge_raise_need(&v->levels, judge_min(g->reset_assigned_kib, guest_maximum_kib(g)));
+        judge_raise_need(&v->levels, kib_min(g->reset_assigned_kib, guest_maximum_kib(g)));
     if (v->flags & GUEST_FLAG_SILENT)
         judge_silent_levels(g, h, &v->levels);
     if (motion_is_held(&g->motion, now_usec) && !switches->no_stuck) {
         if (g->motion.stuck_growing)
-            judge_cap(&v->levels, judge_max(assigned, v->levels.lower_kib));
+            judge_cap(&v->levels, kib_max(assigned, v->levels.lower_kib));
         else
             judge_raise(&v->levels, assigned);
     }
