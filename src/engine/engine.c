@@ -139,6 +139,7 @@ struct engine_slot *engine_slot_take(struct engine *engine, struct hv_vm *vm)
     memset(slot, 0, sizeof(*slot));
     slot->engine = engine;
     slot->g.vm = vm;
+    slot->g.id = (uint32_t)(slot - engine->slots);
     slot->listed = true;
     memcpy(slot->identity, identity, strnlen(identity, sizeof(slot->identity) - 1));
 
@@ -195,6 +196,13 @@ size_t engine_round_begin(struct engine *engine)
 void engine_round_end(struct engine *engine)
 {
     engine->depth--;
+}
+
+void engine_apply(struct engine *engine, struct engine_slot *slot, const struct input *in)
+{
+    input_apply(&slot->g.core, in);
+    if (engine->env.input)
+        engine->env.input(engine->env.user, &slot->g, in);
 }
 
 void engine_tell_trouble(struct engine *engine, struct engine_slot *slot, const struct err *e)
@@ -267,11 +275,11 @@ void engine_reconfigure(struct engine *engine, const struct engine_config *confi
     engine->host.config = config->host;
     for (size_t i = 0; i < n; i++) {
         struct engine_slot *slot = engine->round[i];
-        struct guest_config guest_config = {0};
+        struct input in = {.kind = INPUT_CONFIGURED, .now_usec = now};
         if (!slot->listed)
             continue;
-        engine->env.configure(engine->env.user, slot->g.vm, &guest_config);
-        guest_configure(&slot->g.core, &guest_config, now);
+        engine->env.configure(engine->env.user, slot->g.vm, &in.config);
+        engine_apply(engine, slot, &in);
     }
     engine_round_end(engine);
     engine_want_event(engine);

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "guest.h"
 #include "hv.h"
+#include "input.h"
 #include "learned.h"
 
 /* Measure -> decide -> act: asks drivers for samples, calls decide(), sends the orders. It owns no clock and no event
@@ -19,6 +20,7 @@ struct engine;
 /* One guest of the engine; listed in identity order. */
 struct engine_guest {
     struct guest core;
+    uint32_t id;             /* below guests_max; nobody else's while it is listed */
     struct hv_vm *vm;        /* never NULL while listed */
     char reason[160];        /* last trouble in one sentence; empty: none */
     bool paused;
@@ -44,6 +46,10 @@ struct engine_env {
     void (*flags_changed)(void *user, const struct engine_guest *g, uint32_t before);
     void (*trouble)(void *user, const struct engine_guest *g, const struct err *e); /* g may be NULL */
     void (*host_state_changed)(void *user, enum host_state before, const struct host *host);
+    /* Optional, for recording and `why` (S6): each input after it was applied to the guest, and each decision before its
+     * orders go out. Between two decisions nothing else changes what decide() goes by. */
+    void (*input)(void *user, const struct engine_guest *g, const struct input *in);
+    void (*decided)(void *user, enum decide_why why, uint64_t now_usec);
     void *user;
 };
 

@@ -6,6 +6,15 @@
 
 /* Decide and act: one call of decide(), then its orders, those that free memory first (S3). */
 
+static void engine_order_failed(struct engine *engine, struct engine_slot *slot, const struct err *e)
+{
+    struct input in = {.kind = INPUT_ORDER_FAILED, .now_usec = engine->now_usec};
+
+    engine_apply(engine, slot, &in);
+    slot->reason_is_order = true;
+    engine_tell_trouble(engine, slot, e);
+}
+
 static void engine_on_done(void *user, const struct err *e)
 {
     struct engine_slot *slot = user;
@@ -15,8 +24,10 @@ static void engine_on_done(void *user, const struct err *e)
     if (!slot->listed)
         return; /* it vanished meanwhile */
     if (!e) {
-        if (slot->calls == 0)
-            guest_order_done(&slot->g.core);
+        if (slot->calls == 0) {
+            struct input in = {.kind = INPUT_ORDER_DONE, .now_usec = engine->now_usec};
+            engine_apply(engine, slot, &in);
+        }
         if (slot->reason_is_order && slot->calls == 0) {
             slot->reason_is_order = false;
             slot->g.reason[0] = '\0';
@@ -26,9 +37,7 @@ static void engine_on_done(void *user, const struct err *e)
     /* Replaced by a newer order, or its driver closes: nothing is wrong. A newer one under way still may succeed. */
     if (e->code == ECANCELED || slot->calls > 0)
         return;
-    guest_order_failed(&slot->g.core, engine->now_usec);
-    slot->reason_is_order = true;
-    engine_tell_trouble(engine, slot, e);
+    engine_order_failed(engine, slot, e);
     engine_want_event(engine);
 }
 
@@ -54,14 +63,13 @@ static void engine_send(struct engine *engine, struct engine_slot *slot)
         slot->calls--;
         if (!slot->listed)
             return;
-        guest_order_failed(&slot->g.core, engine->now_usec);
-        slot->reason_is_order = true;
-        engine_tell_trouble(engine, slot, &e);
+        engine_order_failed(engine, slot, &e);
         return;
     }
     if (!slot->listed)
         return;
-    guest_ordered(&slot->g.core, target_kib, engine->now_usec);
+    struct input in = {.kind = INPUT_ORDERED, .now_usec = engine->now_usec, .target_kib = target_kib};
+    engine_apply(engine, slot, &in);
     engine_count_order(slot);
     if (engine->env.ordered)
         engine->env.ordered(engine->env.user, &slot->g);
@@ -150,6 +158,8 @@ void engine_decide(struct engine *engine, enum decide_why why)
     engine->decided_usec = engine->now_usec;
     engine_read_host(engine);
     orders = decide(&engine->host, engine->cores, engine->count, why, engine->now_usec, &engine->scratch);
+    if (engine->env.decided)
+        engine->env.decided(engine->env.user, why, engine->now_usec);
     n = engine_round_begin(engine);
     engine_tell_changes(engine, n);
     if (orders > 0) {

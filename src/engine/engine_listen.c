@@ -11,8 +11,8 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
 {
     struct engine *engine = user;
     uint64_t now = engine_clock(engine, now_usec);
-    struct guest_config config = {0};
-    struct learned learned = {0};
+    struct input in = {.kind = INPUT_APPEARED, .now_usec = now};
+    struct input learned = {.kind = INPUT_LEARNED, .now_usec = now};
     struct engine_slot *slot = engine_slot_take(engine, vm);
 
     if (!slot) {
@@ -23,10 +23,10 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
         engine_tell_trouble(engine, NULL, &e);
         return;
     }
-    engine->env.configure(engine->env.user, vm, &config);
-    guest_init(&slot->g.core, &config, now);
-    if (engine->env.remember && engine->env.remember(engine->env.user, vm, &learned))
-        learned_restore(&slot->g.core, &learned, now);
+    engine->env.configure(engine->env.user, vm, &in.config);
+    engine_apply(engine, slot, &in);
+    if (engine->env.remember && engine->env.remember(engine->env.user, vm, &learned.learned))
+        engine_apply(engine, slot, &learned);
     engine->newcomers = true;
     if (engine->env.appeared)
         engine->env.appeared(engine->env.user, &slot->g);
@@ -66,6 +66,13 @@ static void engine_tell_happened(struct engine *engine, struct engine_slot *slot
     engine_want_event(engine);
 }
 
+static void engine_apply_reset(struct engine *engine, struct engine_slot *slot, uint64_t now)
+{
+    struct input in = {.kind = INPUT_RESET, .now_usec = now};
+
+    engine_apply(engine, slot, &in);
+}
+
 static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_levers *seen)
 {
     struct engine *engine = user;
@@ -77,10 +84,11 @@ static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_leve
     bool known = slot->g.core.levers.time_usec != 0;
     uint64_t before = guest_assigned_kib(&slot->g.core);
     if (engine_driver_is_lost(&slot->g.core, seen)) {
-        guest_see_reset(&slot->g.core, now); /* counts what it had until now as its own, and what it took as danger */
+        engine_apply_reset(engine, slot, now); /* counts what it had until now as its own, and what it took as danger */
         engine_tell_happened(engine, slot, HV_HAPPENED_DRIVER_LOST);
     }
-    guest_see_levers(&slot->g.core, seen, now);
+    struct input in = {.kind = INPUT_LEVERS, .now_usec = now, .levers = *seen};
+    engine_apply(engine, slot, &in);
     uint64_t after = guest_assigned_kib(&slot->g.core);
     if (!known) {
         engine_want_event(engine);
@@ -102,7 +110,8 @@ static void engine_on_host_view(void *user, struct hv_vm *vm, const struct obs_h
     uint64_t now = engine_clock(engine, seen->time_usec);
     bool awaited = slot->g.core.host.time_usec == 0 || slot->g.core.verdict.wants_host_view ||
                    slot->moved_usec > slot->g.core.host.time_usec;
-    guest_see_host(&slot->g.core, seen, now);
+    struct input in = {.kind = INPUT_HOST_VIEW, .now_usec = now, .host_view = *seen};
+    engine_apply(engine, slot, &in);
     if (awaited)
         engine_want_event(engine);
 }
@@ -139,15 +148,18 @@ static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_
         slot->fell_usec = now;
         engine_want_poll(engine);
     }
-    guest_see_view(&slot->g.core, seen, now);
+    struct input in = {.kind = INPUT_VIEW, .now_usec = now, .view = *seen};
+    engine_apply(engine, slot, &in);
     if (urgent)
         engine_want_event(engine);
 }
 
 static void engine_set_paused(struct engine *engine, struct engine_slot *slot, bool paused)
 {
+    struct input in = {.kind = paused ? INPUT_PAUSED : INPUT_RESUMED, .now_usec = engine->now_usec};
+
     slot->g.paused = paused;
-    guest_see_paused(&slot->g.core, paused, engine->now_usec);
+    engine_apply(engine, slot, &in);
 }
 
 static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
@@ -163,11 +175,11 @@ static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening w
     switch (what) {
     case HV_HAPPENED_RESET:
         engine_set_paused(engine, slot, false);
-        guest_see_reset(&slot->g.core, now);
+        engine_apply_reset(engine, slot, now);
         break;
     case HV_HAPPENED_PANIC:
     case HV_HAPPENED_DRIVER_LOST:
-        guest_see_reset(&slot->g.core, now);
+        engine_apply_reset(engine, slot, now);
         break;
     case HV_HAPPENED_SHUTDOWN:
     case HV_HAPPENED_PAUSED:
@@ -177,7 +189,7 @@ static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening w
         engine_set_paused(engine, slot, false);
         break;
     case HV_HAPPENED_FOREIGN_HAND:
-        guest_see_foreign_hand(&slot->g.core, now);
+        engine_apply(engine, slot, &(struct input){.kind = INPUT_FOREIGN_HAND, .now_usec = now});
         break;
     case HV_HAPPENED_COUNT:
         return;
