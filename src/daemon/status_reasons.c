@@ -88,6 +88,8 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
 
     if (g->paused)
         flag(ret, "paused", "it is paused or shut down: it keeps its size and can't report");
+    if (g->frozen)
+        flag(ret, "frozen", "it is being backed up and stands still for a moment: it keeps its size until it is thawed");
     flags_of_size(g, now_usec, ret);
     if (flags & GUEST_FLAG_FOREIGN_HAND)
         flag(ret, "foreign-hand", "another program moves its memory, so ballast only watches it: find that program "
@@ -96,7 +98,9 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
         flag(ret, "no-balloon", "QEMU has neither a balloon nor a virtio-mem device for it: start it with "
              "-device virtio-balloon-pci,deflate-on-oom=on");
     if (flags & GUEST_FLAG_FIXED && !(flags & GUEST_FLAG_NO_BALLOON))
-        flag(ret, "fixed", g->paused ? "its size is held while it is paused" : "its size is held by `mode: fixed`");
+        flag(ret, "fixed", g->paused   ? "its size is held while it is paused"
+                           : g->frozen ? "its size is held while it is frozen"
+                                        : "its size is held by `mode: fixed`");
     else if (flags & GUEST_FLAG_FIXED)
         flag(ret, "fixed", "nothing can change its size");
     if (flags & GUEST_FLAG_SELF_MANAGING)

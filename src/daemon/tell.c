@@ -121,7 +121,7 @@ void tell_happened(struct tell *t, const struct engine_guest *g, enum hv_happeni
                                 "program, or set its mode to watch or off"},
     };
 
-    if (what < HV_HAPPENED_COUNT)
+    if (what < HV_HAPPENED_COUNT && lines[what].text) /* of a freeze the backup tells */
         tell_line(t, g->vm->name, lines[what].level, "guest '%s' %s", g->vm->name, lines[what].text);
 }
 

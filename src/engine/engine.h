@@ -24,6 +24,7 @@ struct engine_guest {
     struct hv_vm *vm;        /* never NULL while listed */
     char reason[160];        /* last trouble in one sentence; empty: none */
     bool paused;
+    bool frozen;             /* a backup's freeze window: it is not squeezed, and can't answer */
     uint64_t orders;         /* commands sent */
     uint64_t turns;          /* changes of direction among them */
     uint64_t moved_kib;      /* sum of the sizes of all movements seen */

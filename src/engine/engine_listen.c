@@ -154,11 +154,13 @@ static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_
         engine_want_event(engine);
 }
 
-static void engine_set_paused(struct engine *engine, struct engine_slot *slot, bool paused)
+/* A frozen guest is to the rules the same as a paused one. */
+static void engine_set_still(struct engine *engine, struct engine_slot *slot, bool paused, bool frozen)
 {
-    struct input in = {.kind = paused ? INPUT_PAUSED : INPUT_RESUMED, .now_usec = engine->now_usec};
+    const struct input in = {.kind = paused || frozen ? INPUT_PAUSED : INPUT_RESUMED, .now_usec = engine->now_usec};
 
     slot->g.paused = paused;
+    slot->g.frozen = frozen;
     engine_apply(engine, slot, &in);
 }
 
@@ -174,7 +176,7 @@ static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening w
     bool told = what == HV_HAPPENED_RESET && slot->g.core.reset_usec;
     switch (what) {
     case HV_HAPPENED_RESET:
-        engine_set_paused(engine, slot, false);
+        engine_set_still(engine, slot, false, slot->g.frozen);
         engine_apply_reset(engine, slot, now);
         break;
     case HV_HAPPENED_PANIC:
@@ -183,10 +185,14 @@ static void engine_on_happened(void *user, struct hv_vm *vm, enum hv_happening w
         break;
     case HV_HAPPENED_SHUTDOWN:
     case HV_HAPPENED_PAUSED:
-        engine_set_paused(engine, slot, true);
+        engine_set_still(engine, slot, true, slot->g.frozen);
         break;
     case HV_HAPPENED_RESUMED:
-        engine_set_paused(engine, slot, false);
+        engine_set_still(engine, slot, false, slot->g.frozen);
+        break;
+    case HV_HAPPENED_FROZEN:
+    case HV_HAPPENED_THAWED:
+        engine_set_still(engine, slot, slot->g.paused, what == HV_HAPPENED_FROZEN);
         break;
     case HV_HAPPENED_FOREIGN_HAND:
         engine_apply(engine, slot, &(struct input){.kind = INPUT_FOREIGN_HAND, .now_usec = now});

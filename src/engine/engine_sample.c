@@ -22,7 +22,7 @@ static uint32_t engine_regular(const struct engine_slot *slot)
     uint32_t what = HV_SAMPLE_LEVERS | HV_SAMPLE_HOST;
 
     /* A paused guest cannot answer: asking it would only make it look silent. */
-    if (!slot->g.paused)
+    if (!slot->g.paused && !slot->g.frozen)
         what |= HV_SAMPLE_VIEW;
     return what;
 }

@@ -15,6 +15,7 @@
  * targets. Nothing here blocks: every answer comes later, from the loop, or never (then the deadline ends the call). */
 
 struct hv;
+struct json_object;
 struct sd_event;
 
 /* One guest as its driver knows it. Owned by the driver, valid from appeared() until vanished() returns. */
@@ -50,6 +51,8 @@ enum hv_happening {
     HV_HAPPENED_PAUSED,
     HV_HAPPENED_RESUMED,
     HV_HAPPENED_FOREIGN_HAND, /* someone else moved the lever */
+    HV_HAPPENED_FROZEN,       /* a backup's freeze window begins: it may stand still for some seconds ... */
+    HV_HAPPENED_THAWED,       /* ... and runs again */
     HV_HAPPENED_DRIVER_LOST,  /* all its balloon came back at once, unasked: drivers need not tell, the engine sees it */
     HV_HAPPENED_COUNT
 };
@@ -80,6 +83,44 @@ struct hv_tell {
 
 /* Once per call, from the loop; e is NULL on success. */
 typedef void hv_done_fn(void *user, const struct err *e);
+
+/* What a backup needs of a guest: one user at a time, from begin() to end(). All answers come from the loop. */
+struct hv_backup_listener {
+    /* data: borrowed for the call; NULL where the event has none. */
+    void (*event)(void *user, const char *name, struct json_object *data);
+    /* The connection ended (the guest may run on) or the guest is gone: calls under way have ended with ECANCELED, further
+     * ones fail with ENOTCONN until ready(). After `gone` nothing comes any more: end() was done for the user. */
+    void (*lost)(void *user, bool gone, const char *reason);
+    void (*ready)(void *user); /* connected again */
+    void *user;
+};
+
+/* Once per call; as qmp_reply_fn. value: borrowed for the call. */
+typedef void hv_reply_fn(void *user, struct json_object *value, const struct err *e);
+
+#define HV_SOCKET_SIZE 112 /* holds any unix socket's path */
+
+struct hv_backup_sockets {
+    char monitor[HV_SOCKET_SIZE];
+    char agent[HV_SOCKET_SIZE]; /* of qemu-guest-agent (NAME.qga); empty: the monitor's name tells none */
+};
+
+struct hv_backup_ops {
+    /* -EBUSY: another user; -ENOTCONN: no connection now. listener: copied. */
+    int (*begin)(struct hv *hv, struct hv_vm *vm, const struct hv_backup_listener *listener,
+                 struct hv_backup_sockets *ret, struct err *e);
+    void (*end)(struct hv *hv, struct hv_vm *vm); /* no callback comes any more, those of calls under way included */
+
+    /* One command to the guest's monitor, with a deadline of its own. arguments: JSON text or NULL. */
+    int (*call)(struct hv *hv, struct hv_vm *vm, uint64_t deadline_usec, const char *command, const char *arguments,
+                hv_reply_fn *done, void *user, struct err *e);
+
+    int (*dup)(struct hv *hv, struct hv_vm *vm, int *ret_fd, struct err *e); /* as qmp_client_dup() */
+
+    /* From `true` on what stops and continues the guest is the backup's: told as FROZEN and THAWED, from inside this call,
+     * instead of PAUSED and RESUMED. */
+    void (*freeze)(struct hv *hv, struct hv_vm *vm, bool frozen);
+};
 
 struct hv_ops {
     const char *name; /* "qmp", "libvirt", "xen", "sim" */

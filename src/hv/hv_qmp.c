@@ -45,7 +45,7 @@ static struct hv_qmp *driver_of(struct hv *hv)
     return (struct hv_qmp *)((char *)hv - offsetof(struct hv_qmp, hv));
 }
 
-static struct qmp_guest *guest_of(struct hv_vm *vm)
+struct qmp_guest *qmp_guest_of(struct hv_vm *vm)
 {
     return (struct qmp_guest *)((char *)vm - offsetof(struct qmp_guest, vm));
 }
@@ -338,20 +338,20 @@ static void qmp_close(struct hv *hv)
 static int qmp_sample(struct hv *hv, struct hv_vm *vm, uint32_t what, struct err *e)
 {
     (void)hv;
-    return qmp_guest_sample(guest_of(vm), what, e);
+    return qmp_guest_sample(qmp_guest_of(vm), what, e);
 }
 
 static int qmp_set_target(struct hv *hv, struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user,
                           struct err *e)
 {
     (void)hv;
-    return qmp_guest_set_target(guest_of(vm), target_bytes, done, user, e);
+    return qmp_guest_set_target(qmp_guest_of(vm), target_bytes, done, user, e);
 }
 
 static void qmp_tell(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell)
 {
     (void)hv;
-    qmp_guest_tell(guest_of(vm), tell);
+    qmp_guest_tell(qmp_guest_of(vm), tell);
 }
 
 static const struct hv_ops qmp_ops = {
@@ -360,6 +360,7 @@ static const struct hv_ops qmp_ops = {
     .sample = qmp_sample,
     .set_target = qmp_set_target,
     .tell = qmp_tell,
+    .backup = &qmp_backup_ops,
 };
 
 static void on_smaps(struct smaps_job *job)

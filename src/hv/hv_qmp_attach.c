@@ -130,6 +130,7 @@ void qmp_guest_vanish(struct qmp_guest *g, const char *reason)
     g->job_busy = false;
     g->left_over = g->known;
     qmp_guest_agent_stop(g);
+    qmp_guest_backup_lost(g, /* gone= */ true, reason);
     if (g->known)
         l->vanished(l->user, &g->vm, reason, qmp_guest_now(g));
     g->known = false;
@@ -211,10 +212,11 @@ static void attach(struct qmp_guest *g)
         qmp_guest_agent_start(g);
     }
     say_what_is_missing(g);
-    if (g->running == g->told_paused) /* also where its event was missed while the connection was away */
+    if (g->running == g->told_paused && !g->backup.frozen) /* also where its event was missed while the connection was away */
         l->happened(l->user, &g->vm, g->running ? HV_HAPPENED_RESUMED : HV_HAPPENED_PAUSED, now);
     g->told_paused = !g->running;
     qmp_guest_tell_levers(g);
+    qmp_guest_backup_ready(g);
 }
 
 /* ---- probing ---- */
@@ -372,6 +374,7 @@ static void on_ready(void *user)
 static void on_event(void *user, const char *name, struct json_object *data)
 {
     qmp_guest_event(user, name, data);
+    qmp_guest_backup_event(user, name, data);
 }
 
 static void say_busy(struct qmp_guest *g)
@@ -463,6 +466,7 @@ static void on_lost(void *user, enum qmp_loss why, const struct err *e)
     /* The process lives, its monitor does not: the same for the administrator as one that keeps closing. */
     if (g->known && (why == QMP_LOSS_ABSENT || why == QMP_LOSS_REFUSED))
         why = QMP_LOSS_ENDED;
+    qmp_guest_backup_lost(g, /* gone= */ false, e->text);
     say_lost(g, why, e);
 }
 

@@ -49,6 +49,8 @@ static void on_stop(struct qmp_guest *g, struct json_object *data)
 {
     (void)data;
     g->running = false;
+    if (g->backup.frozen)
+        return;
     g->told_paused = true;
     agent_link_see_break(g->agent, /* paused= */ true);
     tell(g, HV_HAPPENED_PAUSED);
@@ -58,6 +60,8 @@ static void on_resume(struct qmp_guest *g, struct json_object *data)
 {
     (void)data;
     g->running = true;
+    if (g->backup.frozen)
+        return;
     g->told_paused = false;
     agent_link_see_break(g->agent, /* paused= */ false);
     tell(g, HV_HAPPENED_RESUMED);

@@ -75,6 +75,14 @@ enum qmp_probe {
     QMP_PROBE_COUNT
 };
 
+/* The backup that uses the guest's monitor (hv_qmp_backup.c). */
+struct qmp_backup {
+    bool used;
+    bool frozen; /* its freeze window: who stops and continues the guest is the backup */
+    uint32_t use; /* counts users: answers to an older one are dropped */
+    struct hv_backup_listener listener;
+};
+
 struct qmp_guest {
     struct hv_vm vm;
     struct hv_qmp *driver;
@@ -153,6 +161,8 @@ struct qmp_guest {
     uint64_t plug_moved_usec;   /* last movement of plugged memory, or the order */
     uint64_t plug_blocked_usec; /* until then nothing is plugged: it stayed offline; 0: may be */
     struct sd_event_source *poll;
+
+    struct qmp_backup backup;
 };
 
 /* hv_qmp.c */
@@ -186,6 +196,13 @@ int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn 
 void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
 void qmp_guest_limit_plug(struct qmp_guest *g);  /* to what its kernel has room for */
 void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */
+
+/* hv_qmp_backup.c */
+extern const struct hv_backup_ops qmp_backup_ops;
+struct qmp_guest *qmp_guest_of(struct hv_vm *vm); /* hv_qmp.c */
+void qmp_guest_backup_event(struct qmp_guest *g, const char *name, struct json_object *data);
+void qmp_guest_backup_ready(struct qmp_guest *g);
+void qmp_guest_backup_lost(struct qmp_guest *g, bool gone, const char *reason);
 
 /* hv_qmp_agent.c */
 void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */

@@ -18,10 +18,6 @@
 #include "qmp_buffer.h"
 #include "qmp_message.h"
 
-/* First size of the input buffer, and what it shrinks back to: nearly all answers are shorter than this. */
-#define IN_MIN  4096U
-#define OUT_MIN 4096U
-
 #define FLOOD_WINDOW_USEC 1000000ULL
 
 enum state {
@@ -34,6 +30,7 @@ enum state {
 struct call {
     uint64_t id;            /* 0: free */
     uint64_t deadline_usec; /* 0: past, already told as ETIMEDOUT; kept to know a late answer */
+    uint64_t allowed_usec;  /* what it was given */
     qmp_reply_fn *done;
     void *user;
     char command[32]; /* for sentences */
@@ -172,8 +169,8 @@ static void flush(struct qmp_client *c)
         (void)sd_event_source_set_io_events(c->io, c->out.len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-static int send_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
-                     struct err *e)
+static int send_call(struct qmp_client *c, uint64_t allowed_usec, const char *command, const char *arguments,
+                     qmp_reply_fn *done, void *user, struct err *e)
 {
     struct call *call = NULL;
     static const char format[] = "{\"execute\":\"%s\",\"id\":%" PRIu64 "%s%s}\n";
@@ -197,39 +194,46 @@ static int send_call(struct qmp_client *c, const char *command, const char *argu
     (void)snprintf(c->out.data + c->out.len, (size_t)n + 1, format, command, id, key, arguments ? arguments : "");
     c->out.len += (size_t)n;
     c->last_id = id;
-    *call = (struct call){.id = id, .deadline_usec = now_of(c) + c->deadline_usec, .done = done, .user = user};
+    *call = (struct call){.id = id,
+                          .deadline_usec = now_of(c) + allowed_usec,
+                          .allowed_usec = allowed_usec,
+                          .done = done,
+                          .user = user};
     qmp_copy_printable(call->command, sizeof(call->command), command);
     flush(c);
     arm_timer(c);
     return 0;
 }
 
-int qmp_client_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
-                    struct err *e)
+int qmp_client_call_within(struct qmp_client *c, uint64_t deadline_usec, const char *command, const char *arguments,
+                           qmp_reply_fn *done, void *user, struct err *e)
 {
     if (c->state != STATE_READY)
         return err_set(e, ENOTCONN, "no connection to the monitor '%s'", c->address.sun_path);
-    return send_call(c, command, arguments, done, user, e);
+    return send_call(c, deadline_usec ? deadline_usec : c->deadline_usec, command, arguments, done, user, e);
+}
+
+int qmp_client_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
+                    struct err *e)
+{
+    return qmp_client_call_within(c, 0, command, arguments, done, user, e);
+}
+
+int qmp_client_dup(const struct qmp_client *c, int *ret_fd, struct err *e)
+{
+    int fd;
+
+    if (c->state != STATE_READY)
+        return err_set(e, ENOTCONN, "no connection to the monitor '%s'", c->address.sun_path);
+    fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return err_set(e, errno, "cannot duplicate the socket of the monitor '%s': %s", c->address.sun_path,
+                       strerror(errno));
+    *ret_fd = fd;
+    return 0;
 }
 
 /* ---- receiving ---- */
-
-static int error_code_of(const char *class)
-{
-    static const struct {
-        const char *class;
-        int code;
-    } table[] = {
-        {"CommandNotFound", ENOSYS},
-        {"DeviceNotFound", ENODEV},
-        {"DeviceNotActive", ENODEV},
-    };
-
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (strcmp(class, table[i].class) == 0)
-            return table[i].code;
-    return EREMOTEIO;
-}
 
 /* Events and answers that nobody waits for any more count: a peer that sends them all the time is ended. */
 static bool is_flood(struct qmp_client *c, size_t bytes)
@@ -262,7 +266,7 @@ static void take_answer(struct qmp_client *c, const struct qmp_message *m)
         finish_call(c, call, m->body, NULL);
         return;
     }
-    (void)err_set(&e, error_code_of(m->name), "QEMU refused '%s': %s", call->command,
+    (void)err_set(&e, qmp_error_code(m->name), "QEMU refused '%s': %s", call->command,
                   m->text[0]   ? m->text
                   : m->name[0] ? m->name
                                : "no reason given");
@@ -294,7 +298,7 @@ static void take_greeting(struct qmp_client *c, const struct qmp_message *m)
         return;
     }
     c->state = STATE_NEGOTIATING;
-    if (send_call(c, "qmp_capabilities", NULL, on_capabilities, c, &e) < 0)
+    if (send_call(c, c->deadline_usec, "qmp_capabilities", NULL, on_capabilities, c, &e) < 0)
         lose(c, QMP_LOSS_OTHER, e.code, e.text);
 }
 
@@ -462,7 +466,7 @@ static void expire_calls(struct qmp_client *c, uint64_t now)
             continue;
         call->deadline_usec = 0;
         (void)err_set(&e, ETIMEDOUT, "QEMU has not answered '%s' for %" PRIu64 " ms", call->command,
-                      c->deadline_usec / 1000);
+                      call->allowed_usec / 1000);
         finish_call(c, call, NULL, &e);
     }
 }

@@ -76,6 +76,14 @@ typedef void qmp_reply_fn(void *user, struct json_object *value, const struct er
 int qmp_client_call(struct qmp_client *c, const char *command, const char *arguments, qmp_reply_fn *done, void *user,
                     struct err *e);
 
+/* The same with a deadline of its own: block devices may take longer than a balloon. 0: the client's. */
+int qmp_client_call_within(struct qmp_client *c, uint64_t deadline_usec, const char *command, const char *arguments,
+                           qmp_reply_fn *done, void *user, struct err *e);
+
+/* A duplicate of the connection's socket, for a process that must be able to go on where this one dies; the caller's.
+ * -ENOTCONN (not ready) or -errno. */
+int qmp_client_dup(const struct qmp_client *c, int *ret_fd, struct err *e);
+
 bool qmp_client_is_ready(const struct qmp_client *c);
 
 /* Commands past their deadline and still unanswered. */

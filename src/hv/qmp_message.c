@@ -175,6 +175,23 @@ int qmp_message_parse(const char *buf, size_t len, struct qmp_message *ret, stru
     return 0;
 }
 
+int qmp_error_code(const char *class)
+{
+    static const struct {
+        const char *class;
+        int code;
+    } table[] = {
+        {"CommandNotFound", ENOSYS},
+        {"DeviceNotFound", ENODEV},
+        {"DeviceNotActive", ENODEV},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strcmp(class, table[i].class) == 0)
+            return table[i].code;
+    return EREMOTEIO;
+}
+
 void qmp_message_done(struct qmp_message *m)
 {
     json_object_put(m->root);

@@ -50,6 +50,9 @@ struct qmp_message {
 int qmp_message_parse(const char *buf, size_t len, struct qmp_message *ret, struct err *e);
 void qmp_message_done(struct qmp_message *m);
 
+/* The errno value for an error class, as qmp_reply_fn documents them. */
+int qmp_error_code(const char *class);
+
 /* Members of an answer, by type; false (nothing written) where object is NULL or no object, the member is missing or of
  * another type. Whole numbers: negative ones do not count as found, 18446744073709551615 does. */
 bool qmp_get_u64(struct json_object *object, const char *key, uint64_t *ret);

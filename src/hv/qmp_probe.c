@@ -80,8 +80,8 @@ static void view(void *user, struct hv_vm *vm, const struct obs_guest_view *s)
 
 static void happened(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec)
 {
-    static const char *const names[HV_HAPPENED_COUNT] = {"reset",   "panic",        "shutdown",   "paused",
-                                                         "resumed", "foreign hand", "driver lost"};
+    static const char *const names[HV_HAPPENED_COUNT] = {
+        "reset", "panic", "shutdown", "paused", "resumed", "foreign hand", "frozen", "thawed", "driver lost"};
 
     (void)user;
     printf("%.3f %s happened: %s\n", (double)now_usec / 1e6, vm->name, names[what]);
