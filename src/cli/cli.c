@@ -18,7 +18,9 @@ const struct cli_command cli_commands[] = {
     {"show", cmd_show, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
      "everything about one guest, in words",
      "Where the guest's memory is, what it needs and how that is known, how far ballast may go with it and why, what "
-     "was decided last and why nothing was done where nothing was done."},
+     "was decided last and why nothing was done where nothing was done. What its kernel says of its memory stands in "
+     "Linux's words beside those of other systems: commit charge, standby (clean cache), modified (dirty), working set. "
+     "What is not known is said, with the reason; each group of numbers has its source and age."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "

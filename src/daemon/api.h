@@ -33,6 +33,7 @@ struct api_source {
     void (*guest)(void *user, size_t i, struct wire_guest *ret);          /* i < count() */
     bool (*find)(void *user, const char *name, struct wire_guest *ret);   /* false: no such guest */
     void (*dump)(void *user, struct wire_text *out);                      /* one JSON document with all state */
+    void (*history)(void *user, struct wire_text *out);                   /* the document of wire_history.h */
     void *user;
 };
 

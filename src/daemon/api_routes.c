@@ -110,11 +110,17 @@ static void route_dump(const struct api_request *rq, struct api_reply *ret)
     rq->source->dump(rq->source->user, &ret->body);
 }
 
+static void route_history(const struct api_request *rq, struct api_reply *ret)
+{
+    rq->source->history(rq->source->user, &ret->body);
+}
+
 const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"GET", "/v1", false, route_index, "what this API serves"},
     {"GET", "/v1/version", false, route_version, "the daemon: version, pid, configuration, since when it runs"},
     {"GET", "/v1/status", true, route_status, "the host and all guests"},
     {"GET", "/v1/guests/NAME", false, route_guest, "one guest, and the host"},
+    {"GET", "/v1/history", true, route_history, "the last five minutes of all guests: sizes, and what was moved"},
     {"GET", "/v1/dump", true, route_dump, "all internal state, for bug reports"},
 };
 

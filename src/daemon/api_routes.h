@@ -32,7 +32,7 @@ struct api_route {
 };
 
 extern const struct api_route api_routes[];
-#define API_ROUTE_COUNT 5
+#define API_ROUTE_COUNT 6
 
 /* The route for method and path, or NULL with the error in ret: 404, 405, 414. HEAD is GET. rq->name is set. */
 const struct api_route *api_route_find(const char *method, const char *path, struct api_request *rq,

@@ -15,6 +15,7 @@
 #include "api.h"
 #include "config.h"
 #include "engine.h"
+#include "history.h"
 #include "host.h"
 #include "hv_qmp.h"
 #include "journal.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct hv *qmp;
     struct api *api;
     struct journal *journal; /* NULL: nothing is kept over a restart */
+    struct history *history; /* NULL: no memory for it */
     struct status status;
     struct tell tell;
     uint64_t notified_usec;
@@ -90,6 +92,7 @@ static void daemon_on_ordered(void *user, const struct engine_guest *g)
 {
     struct daemon *d = user;
 
+    history_ordered(d->history, engine_guest_slot(d->engine, g), &g->core, daemon_now_usec());
     tell_order(&d->tell, g, engine_host(d->engine));
 }
 
@@ -97,6 +100,7 @@ static void daemon_on_appeared(void *user, const struct engine_guest *g)
 {
     struct daemon *d = user;
 
+    history_appeared(d->history, engine_guest_slot(d->engine, g));
     tell_appeared(&d->tell, g);
 }
 
@@ -104,6 +108,7 @@ static void daemon_on_vanished(void *user, const struct engine_guest *g, const c
 {
     struct daemon *d = user;
 
+    history_vanished(d->history, engine_guest_slot(d->engine, g));
     if (!d->is_stopping)
         tell_vanished(&d->tell, g, reason);
 }
@@ -284,6 +289,7 @@ static int daemon_on_timer(sd_event_source *source, uint64_t usec, void *user)
     r = sd_event_source_set_time(source, engine_run(d->engine, now));
     if (r < 0)
         return r;
+    history_tick(d->history, d->engine, now);
     daemon_notify(d, now);
     if (d->journal)
         journal_save(d->journal, d->engine, now, /* at_once= */ false);
@@ -367,6 +373,14 @@ static int daemon_open_engine(struct daemon *d, struct err *e)
     return engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
 }
 
+static void daemon_configured(const void *user, const char *name, const char **ret_entry, const char **ret_owner)
+{
+    const struct daemon *d = user;
+
+    *ret_entry = config_guest_entry(d->config, name);
+    *ret_owner = config_guest_owner(d->config, name);
+}
+
 static int daemon_open_api(struct daemon *d, struct err *e)
 {
     struct api_config config = {.runtime_dir = d->options.runtime_dir};
@@ -379,6 +393,10 @@ static int daemon_open_api(struct daemon *d, struct err *e)
     d->status.dry_run = d->options.dry_run;
     d->status.started_usec = daemon_now_usec();
     d->status.now_usec = daemon_now_usec;
+    d->history = history_new(ENGINE_GUESTS_MAX);
+    d->status.history = d->history;
+    d->status.configured = daemon_configured;
+    d->status.user = d;
     config.source = status_source(&d->status);
     if (geteuid() == 0)
         config.socket_group = DAEMON_GROUP;
@@ -444,6 +462,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->qmp = hv_close(d->qmp);
     d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */
     d->engine = engine_free(d->engine);
+    d->history = history_free(d->history);
     for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
         (void)sd_event_source_unref(d->signals[i]);
     (void)sd_event_source_unref(d->timer);

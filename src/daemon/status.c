@@ -53,6 +53,17 @@ static uint64_t running_ms(uint64_t start_ticks)
     return now_ms > start_ms ? now_ms - start_ms : 0;
 }
 
+static void fill_configured(const struct status *s, struct wire_guest *ret)
+{
+    const char *entry = NULL, *owner = NULL;
+
+    if (!s->configured)
+        return;
+    s->configured(s->user, ret->name, &entry, &owner);
+    wire_text_copy(ret->config_entry, sizeof(ret->config_entry), entry ? entry : "");
+    wire_text_copy(ret->owner, sizeof(ret->owner), owner ? owner : "");
+}
+
 static void fill_who(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
 {
     const struct guest *core = &g->core;
@@ -60,6 +71,11 @@ static void fill_who(const struct status *s, const struct engine_guest *g, struc
 
     wire_text_copy(ret->name, sizeof(ret->name), g->vm->name);
     wire_text_copy(ret->identity, sizeof(ret->identity), g->vm->uuid[0] ? g->vm->uuid : g->vm->name);
+    wire_text_copy(ret->uuid, sizeof(ret->uuid), g->vm->uuid);
+    if (g->vm->pid > 0)
+        (void)snprintf(ret->incarnation, sizeof(ret->incarnation), "%ld.%" PRIu64, (long)g->vm->pid,
+                       g->vm->start_ticks);
+    fill_configured(s, ret);
     wire_text_copy(ret->driver, sizeof(ret->driver), g->vm->hv && g->vm->hv->ops ? g->vm->hv->ops->name : "");
     ret->pid = g->vm->pid > 0 ? (uint64_t)g->vm->pid : WIRE_UNKNOWN;
     ret->running_ms = running_ms(g->vm->start_ticks);
@@ -83,12 +99,19 @@ static void fill_who(const struct status *s, const struct engine_guest *g, struc
     ret->breaches = core->breaches;
 }
 
-static void fill_levers(const struct guest *core, struct wire_guest *ret)
+static uint64_t age_ms(uint64_t then_usec, uint64_t now_usec)
+{
+    return now_usec > then_usec ? (now_usec - then_usec) / 1000 : 0;
+}
+
+static void fill_levers(const struct guest *core, uint64_t now_usec, struct wire_guest *ret)
 {
     const struct obs_levers *l = &core->levers;
 
     if (!l->time_usec)
         return;
+    ret->levers_age_ms = age_ms(l->time_usec, now_usec);
+    engine_guest_why(core, ret->lent_reason, sizeof(ret->lent_reason));
     ret->startup_bytes = bytes_of_kib(guest_startup_kib(core));
     ret->minimum_bytes = bytes_of_kib(guest_minimum_kib(core));
     ret->maximum_bytes = bytes_of_kib(guest_maximum_kib(core));
@@ -123,11 +146,63 @@ static void fill_hidden(const struct guest *core, struct wire_guest *ret)
                        ? ", and shows ballooned memory as used (deflate-on-oom=on)" : "");
 }
 
-static void fill_seen(const struct guest *core, struct wire_guest *ret)
+static uint64_t per_second(uint64_t amount, uint64_t span_usec)
+{
+    return amount == OBS_UNSET ? WIRE_UNKNOWN : (uint64_t)((unsigned __int128)amount * 1000000 / span_usec);
+}
+
+/* Share of the time, 1/100 %. The guest's clock is not ours: no more than all of it. */
+static uint64_t share_of(uint64_t part_usec, uint64_t span_usec)
+{
+    uint64_t share = per_second(part_usec, span_usec);
+
+    return share == WIRE_UNKNOWN ? share : share < 1000000 ? share / 100 : 10000;
+}
+
+static void fill_rates(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
+{
+    const struct history_guest *kept =
+        s->history ? history_find(s->history, engine_guest_slot(s->engine, g)) : NULL;
+    uint64_t span = kept ? kept->rates.span_usec : 0;
+
+    if (!span)
+        return;
+    ret->rate_ms = span / 1000;
+    ret->swap_in_rate_bytes = per_second(kept->rates.swapped_in_bytes, span);
+    ret->swap_out_rate_bytes = per_second(kept->rates.swapped_out_bytes, span);
+    ret->refault_rate_bytes = per_second(kept->rates.refaulted_bytes, span);
+    ret->psi_some_percent = share_of(kept->rates.psi_some_usec, span);
+    ret->psi_full_percent = share_of(kept->rates.psi_full_usec, span);
+}
+
+static void fill_view(const struct obs_guest_view *v, struct wire_guest *ret)
+{
+    ret->visible_bytes = v->total_bytes;
+    ret->available_bytes = v->available_bytes;
+    ret->unused_bytes = v->free_bytes;
+    ret->cache_bytes = v->cache_bytes;
+    ret->committed_bytes = v->committed_bytes;
+    ret->commit_limit_bytes = v->commit_limit_bytes;
+    ret->anon_bytes = v->anon_bytes;
+    ret->shmem_bytes = v->shmem_bytes;
+    ret->dirty_bytes = v->dirty_bytes;
+    ret->kernel_free_bytes = v->kernel_free_bytes;
+    ret->swap_total_bytes = v->swap_total_bytes;
+    ret->swap_used_bytes = v->swap_used_bytes;
+    ret->swapped_in_bytes = v->swapped_in_bytes;
+    ret->swapped_out_bytes = v->swapped_out_bytes;
+    ret->refaulted_bytes = v->refaulted_bytes;
+    ret->oom_kills = v->oom_kills;
+    ret->psi_some_usec = v->psi_some_usec;
+    ret->psi_full_usec = v->psi_full_usec;
+}
+
+static void fill_seen(const struct guest *core, uint64_t now_usec, struct wire_guest *ret)
 {
     const struct obs_guest_view *v = &core->view;
 
     if (core->host.time_usec) {
+        ret->host_age_ms = age_ms(core->host.time_usec, now_usec);
         ret->resident_bytes = core->host.resident_bytes;
         ret->swapped_bytes = core->host.swapped_bytes;
         ret->overhead_bytes = core->host.overhead_bytes;
@@ -138,13 +213,7 @@ static void fill_seen(const struct guest *core, struct wire_guest *ret)
     wire_text_copy(ret->demand_source, sizeof(ret->demand_source), NAME_OF(source_names, v->source));
     if (core->verdict.sample_age_usec != OBS_UNSET)
         ret->sample_age_ms = core->verdict.sample_age_usec / 1000;
-    ret->visible_bytes = v->total_bytes;
-    ret->available_bytes = v->available_bytes;
-    ret->unused_bytes = v->free_bytes;
-    ret->cache_bytes = v->cache_bytes;
-    ret->committed_bytes = v->committed_bytes;
-    ret->swap_total_bytes = v->swap_total_bytes;
-    ret->swap_used_bytes = v->swap_used_bytes;
+    fill_view(v, ret);
 }
 
 /* The marks of its band around p* = 100 x demand / unclamped target (docs/design.md 3.3). */
@@ -213,13 +282,16 @@ static void fill_verdict(const struct status *s, const struct guest *core, struc
 
 void status_fill_guest(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
 {
+    uint64_t now = s->now_usec();
+
     wire_guest_clear(ret);
     fill_who(s, g, ret);
-    fill_levers(&g->core, ret);
-    fill_seen(&g->core, ret);
+    fill_levers(&g->core, now, ret);
+    fill_seen(&g->core, now, ret);
+    fill_rates(s, g, ret);
     fill_hidden(&g->core, ret);
     fill_verdict(s, &g->core, ret);
-    status_reasons_fill(g, s->now_usec(), ret);
+    status_reasons_fill(g, now, ret);
 }
 
 static void add(uint64_t *sum, uint64_t bytes)
@@ -375,6 +447,13 @@ static void source_dump(void *user, struct wire_text *out)
     status_dump(user, out);
 }
 
+static void source_history(void *user, struct wire_text *out)
+{
+    const struct status *s = user;
+
+    history_print(s->history, s->engine, s->now_usec(), out);
+}
+
 struct api_source status_source(struct status *s)
 {
     return (struct api_source){
@@ -385,6 +464,7 @@ struct api_source status_source(struct status *s)
         .guest = source_guest,
         .find = source_find,
         .dump = source_dump,
+        .history = source_history,
         .user = s,
     };
 }

@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "engine.h"
+#include "history.h"
 
 /* What the engine knows, in the words and units of the status document (wire_status.h). Reads only. */
 
@@ -18,6 +19,12 @@ struct status {
     bool dry_run;
     uint64_t started_usec;
     uint64_t (*now_usec)(void); /* the clock that drives the engine */
+    const struct history *history; /* NULL: none is kept */
+
+    /* Which entry of the configuration holds for a guest, and whose it is; texts live as long as the configuration.
+     * NULL: not known. */
+    void (*configured)(const void *user, const char *name, const char **ret_entry, const char **ret_owner);
+    const void *user;
 
     /* Sentences for the administrator that belong to no guest, or to one that never came to be; newest last. */
     size_t warning_count;

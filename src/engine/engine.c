@@ -307,3 +307,8 @@ const struct engine_guest *engine_find(const struct engine *engine, const char *
             return &engine->list[i]->g;
     return NULL;
 }
+
+size_t engine_guest_slot(const struct engine *engine, const struct engine_guest *g)
+{
+    return (size_t)((const struct engine_slot *)(const void *)g - engine->slots); /* g is its first member */
+}

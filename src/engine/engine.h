@@ -80,3 +80,9 @@ const struct host *engine_host(const struct engine *engine);
 size_t engine_count(const struct engine *engine);
 const struct engine_guest *engine_guest_at(const struct engine *engine, size_t i);
 const struct engine_guest *engine_find(const struct engine *engine, const char *name);
+
+/* A number below the engine's guests_max that is this guest's alone while it is listed: for what others keep of it. */
+size_t engine_guest_slot(const struct engine *engine, const struct engine_guest *g);
+
+/* Why a guest has the size it has, in one sentence: what its agent shows to people in the guest. */
+void engine_guest_why(const struct guest *g, char *text, size_t size);

@@ -85,6 +85,11 @@ static void say_why(const struct guest *g, enum engine_why why, char *text, size
     }
 }
 
+void engine_guest_why(const struct guest *g, char *text, size_t size)
+{
+    say_why(g, why_of(g), text, size);
+}
+
 /* Only what people would see as another number is news. */
 static bool is_news(const struct engine_told *told, const struct engine_told *now)
 {

@@ -81,8 +81,12 @@ struct wire_flag {
 struct wire_guest {
     char name[WIRE_NAME_SIZE];
     char identity[WIRE_NAME_SIZE];
+    char uuid[40];                 /* the manager's */
     char driver[16];
     uint64_t pid;
+    char incarnation[48];          /* "PID.TICKS": process and its start, in clock ticks since the host's boot */
+    char owner[WIRE_NAME_SIZE];
+    char config_entry[WIRE_NAME_SIZE]; /* of the configuration: what holds for it, as written ("web*") */
     uint64_t running_ms;           /* since its process started */
     uint64_t known_ms;             /* since ballast watches this boot of it */
     char state[12];                /* running, paused, booting */
@@ -105,7 +109,8 @@ struct wire_guest {
     uint64_t resident_bytes;
     uint64_t swapped_bytes;
     uint64_t overhead_bytes;
-    uint64_t exposure_bytes;       /* what it can take back unasked */
+    uint64_t exposure_bytes;       /* what it can take back unasked: what it lent to the host */
+    char lent_reason[WIRE_REASON_SIZE]; /* why it has the size it has: what its agent shows in the guest */
     uint64_t counted_bytes;        /* what it counts as against grants (after a reset: all its boot memory) */
     uint64_t demand_bytes;
     char demand_source[12];        /* none, statistics, agent */
@@ -116,8 +121,27 @@ struct wire_guest {
     uint64_t unused_bytes;         /* MemFree */
     uint64_t cache_bytes;
     uint64_t committed_bytes;
+    uint64_t commit_limit_bytes;   /* CommitLimit; agent only, as the following */
+    uint64_t anon_bytes;           /* AnonPages */
+    uint64_t shmem_bytes;          /* part of cache_bytes that is no disk cache */
+    uint64_t dirty_bytes;
+    uint64_t kernel_free_bytes;    /* free where the guest's kernel can use it itself */
     uint64_t swap_total_bytes;
     uint64_t swap_used_bytes;
+    uint64_t swapped_in_bytes;     /* counters since the guest's boot, to psi_full_usec */
+    uint64_t swapped_out_bytes;
+    uint64_t refaulted_bytes;
+    uint64_t oom_kills;
+    uint64_t psi_some_usec;
+    uint64_t psi_full_usec;
+    uint64_t rate_ms;              /* how long the rates below were measured */
+    uint64_t swap_in_rate_bytes;   /* per second */
+    uint64_t swap_out_rate_bytes;
+    uint64_t refault_rate_bytes;
+    uint64_t psi_some_percent;     /* share of that time in which programs waited for memory */
+    uint64_t psi_full_percent;
+    uint64_t levers_age_ms;        /* of what the hypervisor says of its size */
+    uint64_t host_age_ms;          /* of what the host sees it hold */
     uint64_t pressure_percent;
     uint64_t pressure_low_percent;
     uint64_t pressure_high_percent;

@@ -14,6 +14,33 @@ static void text(char *to, size_t size, const char *from)
 }
 #define TEXT(member, value) text(member, sizeof(member), value)
 
+/* All that an agent tells. */
+static void fill_agent(struct wire_guest *g)
+{
+    TEXT(g->demand_source, "agent");
+    g->unused_bytes = 6 * MIB;
+    g->anon_bytes = 540 * MIB;
+    g->shmem_bytes = 4 * MIB;
+    g->dirty_bytes = 3 * MIB;
+    g->committed_bytes = 980 * MIB;
+    g->commit_limit_bytes = 1 * GIB;
+    g->kernel_free_bytes = 5 * MIB;
+    g->swap_total_bytes = 256 * MIB;
+    g->swap_used_bytes = 20 * MIB;
+    g->swapped_in_bytes = 70 * MIB;
+    g->swapped_out_bytes = 90 * MIB;
+    g->refaulted_bytes = 12 * MIB;
+    g->oom_kills = 0;
+    g->psi_some_usec = 12500000;
+    g->psi_full_usec = 3100000;
+    g->rate_ms = 5000;
+    g->swap_in_rate_bytes = 2 * MIB;
+    g->swap_out_rate_bytes = 0;
+    g->refault_rate_bytes = 300 * KIB;
+    g->psi_some_percent = 1234;
+    g->psi_full_percent = 500;
+}
+
 static void fill_host(struct wire_host *h)
 {
     wire_host_clear(h);
@@ -77,6 +104,11 @@ static struct wire_guest *guest_new(struct wire_status *s, const char *name, con
     g->visible_bytes = assigned - 32 * MIB;
     g->hidden_bytes = (int64_t)(32 * MIB);
     TEXT(g->hidden_reason, "firmware and the kernel's own code");
+    TEXT(g->lent_reason, "this guest needs about 256 MiB now and gets 307 MiB with its buffer");
+    TEXT(g->incarnation, "4001.98765");
+    TEXT(g->config_entry, "*");
+    g->levers_age_ms = 40;
+    g->host_age_ms = 300;
     g->resident_bytes = assigned - 16 * MIB;
     g->swapped_bytes = 0;
     g->overhead_bytes = 34 * MIB;
@@ -128,7 +160,12 @@ struct wire_status *fixture_status(void)
     g->available_bytes += 20 * MIB; /* its disk cache, worth keeping */
     g = guest_new(s, "database-of-the-accounting", "auto", 640 * MIB, 700 * MIB);
     TEXT(g->memory_status, "warning");
+    TEXT(g->uuid, "2f9c7c9e-0f1d-4a64-8c1e-6f3f0a7d5b11");
+    TEXT(g->identity, g->uuid);
+    TEXT(g->owner, "accounting");
+    TEXT(g->config_entry, "database-*");
     g->priority = 10000;
+    fill_agent(g);
     g->penalty_bytes = 200 * MIB;
     g->shortfall_bytes = 60 * MIB;
     g->stall_percent = 1000;
@@ -149,6 +186,25 @@ struct wire_status *fixture_status(void)
     TEXT(g->mode, "auto");
     g->priority = 5000;
     return s;
+}
+
+void fixture_history(struct wire_history_guest *g)
+{
+    TEXT(g->name, "web1");
+    g->point_count = WIRE_HISTORY_POINTS;
+    for (size_t i = 0; i < WIRE_HISTORY_POINTS; i++) {
+        g->assigned_bytes[i] = i < 10 ? WIRE_UNKNOWN : i < 40 ? 512 * MIB : 320 * MIB;
+        g->demand_bytes[i] = i < 10 ? WIRE_UNKNOWN : 200 * MIB + (i % 8) * 8 * MIB;
+    }
+    g->move_count = 2;
+    g->moves[0] = (struct wire_history_move){.age_ms = 90000, .lasted_ms = 10000, .orders = 11,
+                                             .from_bytes = 512 * MIB, .to_bytes = 320 * MIB};
+    TEXT(g->moves[0].order, "shrink");
+    TEXT(g->moves[0].reason, "it has more than its target");
+    g->moves[1] = (struct wire_history_move){.age_ms = 190000, .orders = 1, .from_bytes = 400 * MIB,
+                                             .to_bytes = 512 * MIB};
+    TEXT(g->moves[1].order, "grow");
+    TEXT(g->moves[1].reason, "it needs more");
 }
 
 static void source_daemon(void *user, struct wire_daemon *ret)
@@ -192,6 +248,17 @@ static bool source_find(void *user, const char *name, struct wire_guest *ret)
     return false;
 }
 
+static void source_history(void *user, struct wire_text *out)
+{
+    struct wire_history_guest g = {0};
+
+    (void)user;
+    fixture_history(&g);
+    wire_history_begin(out, 5000);
+    wire_history_guest(out, &g, /* first= */ true);
+    wire_history_end(out);
+}
+
 static void source_dump(void *user, struct wire_text *out)
 {
     (void)user;
@@ -202,6 +269,7 @@ struct api_source fixture_source(struct wire_status *s)
 {
     return (struct api_source){
         .daemon = source_daemon, .host = source_host, .warnings = source_warnings, .count = source_count,
-        .guest = source_guest, .find = source_find, .dump = source_dump, .user = s,
+        .guest = source_guest, .find = source_find, .dump = source_dump, .history = source_history,
+        .user = s,
     };
 }

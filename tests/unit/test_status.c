@@ -50,6 +50,18 @@ const struct engine_guest *engine_find(const struct engine *engine, const char *
     return NULL;
 }
 
+size_t engine_guest_slot(const struct engine *engine, const struct engine_guest *g)
+{
+    (void)engine;
+    return (size_t)(g - guests);
+}
+
+void engine_guest_why(const struct guest *g, char *text, size_t size)
+{
+    (void)g;
+    (void)snprintf(text, size, "because");
+}
+
 static uint64_t clock_now(void)
 {
     return now_usec;
@@ -127,6 +139,49 @@ static struct wire_guest filled(size_t i)
 
     status_fill_guest(&s, &guests[i], &g);
     return g;
+}
+
+static void configured_as(const void *user, const char *name, const char **ret_entry, const char **ret_owner)
+{
+    (void)user;
+    *ret_entry = strcmp(name, "guest0") == 0 ? "guest*" : NULL;
+    *ret_owner = "";
+}
+
+/* Rates, where its settings come from, and how old each group of numbers is. */
+static void sources_are_told(void **state)
+{
+    AUTO(history) struct history *history = history_new(3);
+    struct status s = new_status();
+    struct obs_guest_view *v = &guests[0].core.view;
+    struct wire_guest g;
+
+    (void)state;
+    see(0, 1024, 512, 400, 300);
+    v->swapped_in_bytes = 10 * MIB;
+    v->psi_some_usec = 0;
+    history_appeared(history, 0);
+    history_tick(history, NULL, now_usec);
+    now_usec += 5 * SEC;
+    v->time_usec += 5 * SEC;
+    v->swapped_in_bytes = 30 * MIB;
+    v->psi_some_usec = SEC;
+    history_tick(history, NULL, now_usec);
+    s.history = history;
+    s.configured = configured_as;
+    guests[0].vm->start_ticks = 77;
+    status_fill_guest(&s, &guests[0], &g);
+    assert_int_equal(g.rate_ms, 5000);
+    assert_int_equal(g.swap_in_rate_bytes, 4 * MIB);
+    assert_int_equal(g.swap_out_rate_bytes, WIRE_UNKNOWN);
+    assert_int_equal(g.psi_some_percent, 2000);
+    assert_int_equal(g.psi_full_percent, WIRE_UNKNOWN);
+    assert_int_equal(g.levers_age_ms, 5000);
+    assert_int_equal(g.host_age_ms, 5000);
+    assert_string_equal(g.config_entry, "guest*");
+    assert_string_equal(g.owner, "");
+    assert_string_equal(g.incarnation, "100.77");
+    assert_string_equal(g.lent_reason, "because");
 }
 
 static const char *reason_of(const struct wire_guest *g, const char *flag)
@@ -381,6 +436,7 @@ static void the_dump_is_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        HOUSE(sources_are_told),
         HOUSE(a_balanced_guest_is_told_in_bytes),
         HOUSE(an_unheard_guest_has_no_invented_numbers),
         HOUSE(deflate_on_oom_changes_what_is_hidden),

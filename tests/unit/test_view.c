@@ -152,6 +152,12 @@ static void nothing_foreign_reaches_the_terminal(void **state)
         (void)strcpy(g->state, "\x1b[5m");
         (void)strcpy(g->order, "\x1b[5m");
         (void)strcpy(g->demand_source, "\x1b[5m");
+        (void)strcpy(g->owner, evil);
+        (void)strcpy(g->config_entry, evil);
+        (void)strcpy(g->lent_reason, evil);
+        (void)strcpy(g->incarnation, "\x1b[5m");
+        (void)strcpy(g->identity, evil);
+        (void)strcpy(g->driver, "\x1b[5m");
         g->flag_count = 0;
         wire_guest_flag(g, evil, evil);
     }
@@ -170,6 +176,31 @@ static void nothing_foreign_reaches_the_terminal(void **state)
         for (const char *c = t.data; *c; c++)
             if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f || (unsigned char)*c >= 0x80)
                 fail_msg("byte %#x at ...%.40s", (unsigned char)*c, c > t.data + 20 ? c - 20 : t.data);
+        wire_text_done(&t);
+    }
+}
+
+/* The largest numbers and none at all. */
+static void impossible_numbers_are_shown(void **state)
+{
+    AUTO(wire_status) struct wire_status *s = fixture_status();
+    struct wire_guest *g = &s->guests[1];
+    uint64_t *numbers[] = {&g->committed_bytes, &g->commit_limit_bytes, &g->anon_bytes, &g->shmem_bytes,
+                           &g->dirty_bytes, &g->cache_bytes, &g->swap_total_bytes, &g->swap_used_bytes,
+                           &g->swapped_in_bytes, &g->psi_some_usec, &g->psi_full_usec, &g->rate_ms,
+                           &g->swap_in_rate_bytes, &g->psi_some_percent, &g->psi_full_percent, &g->levers_age_ms,
+                           &g->oom_kills, &g->refault_rate_bytes};
+    static const uint64_t values[] = {0, 1, UINT64_MAX - 1, UINT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct wire_text t = {0};
+
+        for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
+            *numbers[k] = values[i];
+        view_guest_print(&narrow_term, &t, g, &s->host);
+        assert_false(t.failed);
+        assert_true(longest_line(t.data) <= 80);
         wire_text_done(&t);
     }
 }
@@ -266,6 +297,7 @@ int main(void)
         cmocka_unit_test(an_empty_host_says_how_to_begin),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(nothing_foreign_reaches_the_terminal),
+        cmocka_unit_test(impossible_numbers_are_shown),
         cmocka_unit_test(texts_are_cut_and_counted_in_columns),
         cmocka_unit_test(paragraphs_keep_numbers_and_units_together),
         cmocka_unit_test(terminals_are_asked),
