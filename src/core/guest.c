@@ -337,6 +337,11 @@ void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec)
     motion_cancel(&g->motion); /* it could not move: neither stuck nor unreached */
 }
 
+void guest_set_hold(struct guest *g, enum guest_hold hold)
+{
+    g->hold = hold;
+}
+
 void guest_see_foreign_hand(struct guest *g, uint64_t now_usec)
 {
     (void)now_usec;
@@ -390,6 +395,8 @@ const char *guest_reason_text(enum guest_reason reason)
         [GUEST_REASON_NOT_MANAGED] = "it is not balanced",
         [GUEST_REASON_STUCK] = "it does not move; it is tried again later",
         [GUEST_REASON_UNREACHED] = "it did not move for 2 s: the target is withdrawn",
+        [GUEST_REASON_ON_HOLD] = "its moves are paused by an operator",
+        [GUEST_REASON_RELEASE] = "all memory is given back, as an operator asked",
     };
     if ((unsigned)reason >= GUEST_REASON_COUNT || !text[reason])
         return "unknown";

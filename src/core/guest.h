@@ -41,6 +41,14 @@ enum guest_choice {
     GUEST_CHOICE_COUNT
 };
 
+/* The operator's word about moves, beside the configuration (`pause`, `off`, `release`). Metering and sampling go on. */
+enum guest_hold {
+    GUEST_HOLD_NO,
+    GUEST_HOLD_KEEP,    /* no moves: it keeps what it has */
+    GUEST_HOLD_RELEASE, /* nothing is taken from it any more, and it gets back all it booted with, as far as there is */
+    GUEST_HOLD_COUNT
+};
+
 struct guest_config {
     uint64_t startup_kib; /* 0: the boot memory */
     uint64_t minimum_kib; /* 0: as guest_minimum_kib() finds it */
@@ -70,6 +78,7 @@ enum guest_flag {
     GUEST_FLAG_MARKED = 1 << 9,        /* a take did harm: its mark holds */
     GUEST_FLAG_NOT_ONLINED = 1 << 10,  /* plugged memory stayed offline in the guest */
     GUEST_FLAG_PAUSED = 1 << 11,       /* its processors do not run: it can neither give, take nor answer */
+    GUEST_FLAG_ON_HOLD = 1 << 12,      /* the operator paused its moves */
 };
 
 /* Memory Status, as Hyper-V's Memory tab: see GUEST_LOW_PERCENT, GUEST_WARNING_PERCENT in policy_defaults.h. */
@@ -108,6 +117,8 @@ enum guest_reason {
     GUEST_REASON_NOT_MANAGED,   /* none: watch, fixed, off, breach or no lever */
     GUEST_REASON_STUCK,         /* none: does not move; retried later */
     GUEST_REASON_UNREACHED,     /* withdraw: no movement for 2 s */
+    GUEST_REASON_ON_HOLD,       /* none: the operator paused its moves */
+    GUEST_REASON_RELEASE,       /* grow: the operator gives all memory back */
     GUEST_REASON_COUNT
 };
 
@@ -171,6 +182,7 @@ struct guest {
     bool honest;                    /* last sample proved honesty: stall, swap-in or almost nothing available */
     bool foreign_hand;
     bool paused;
+    enum guest_hold hold;
     bool breach;
     uint64_t resumed_usec;          /* silence counts from here: what was known before the pause still holds */
     uint64_t stalled_since_usec;    /* 0: not stalled */
@@ -204,6 +216,9 @@ void guest_see_reset(struct guest *g, uint64_t now_usec);
 
 /* Its processors were stopped, or run again. A paused guest keeps its size and is not silent. */
 void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec);
+
+/* The operator's word; what is under way goes on to its target. */
+void guest_set_hold(struct guest *g, enum guest_hold hold);
 
 /* Another program set its target (S11). */
 void guest_see_foreign_hand(struct guest *g, uint64_t now_usec);

@@ -32,6 +32,9 @@ void input_apply(struct guest *g, const struct input *in)
     case INPUT_FOREIGN_HAND:
         guest_see_foreign_hand(g, in->now_usec);
         return;
+    case INPUT_HELD:
+        guest_set_hold(g, in->hold);
+        return;
     case INPUT_ORDERED:
         guest_ordered(g, in->target_kib, in->now_usec);
         return;

@@ -21,6 +21,7 @@ enum input_kind {
     INPUT_PAUSED,
     INPUT_RESUMED,
     INPUT_FOREIGN_HAND,
+    INPUT_HELD,         /* the operator's word about its moves */
     INPUT_ORDERED,      /* the verdict's order was sent */
     INPUT_ORDER_DONE,
     INPUT_ORDER_FAILED,
@@ -36,6 +37,7 @@ struct input {
         struct obs_levers levers;
         struct obs_host_view host_view;
         struct obs_guest_view view;
+        enum guest_hold hold;       /* held */
         uint64_t target_kib;        /* ordered */
     };
 };

@@ -52,6 +52,8 @@ static uint32_t judge_flags(const struct guest *g, const struct decide_switches 
         flags |= GUEST_FLAG_STALLED;
     if (harm_mark_kib(&g->harm, now_usec))
         flags |= GUEST_FLAG_MARKED;
+    if (g->hold == GUEST_HOLD_KEEP)
+        flags |= GUEST_FLAG_ON_HOLD;
     return flags;
 }
 
@@ -83,7 +85,8 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
 
 bool judge_is_managed(const struct guest *g)
 {
-    const uint32_t unmanaged = GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED;
+    const uint32_t unmanaged = GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED |
+                               GUEST_FLAG_ON_HOLD;
 
     return g->config.mode == GUEST_MODE_AUTO && g->levers.time_usec && g->verdict.sample_age_usec != OBS_UNSET &&
            !g->reset_usec && !(g->verdict.flags & unmanaged);

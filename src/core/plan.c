@@ -100,7 +100,9 @@ static bool plan_urgent(struct plan *p, struct guest *g)
         return true;
     }
     if (!judge_is_managed(g)) {
-        g->verdict.reason = g->reset_usec || !g->view.time_usec ? GUEST_REASON_SETTLING : GUEST_REASON_NOT_MANAGED;
+        g->verdict.reason = g->hold == GUEST_HOLD_KEEP                ? GUEST_REASON_ON_HOLD
+                            : g->reset_usec || !g->view.time_usec ? GUEST_REASON_SETTLING
+                                                                  : GUEST_REASON_NOT_MANAGED;
         return true;
     }
     bool shrinking = g->motion.active && g->motion.target_kib < assigned;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <json-c/json.h>
 #include <microhttpd.h>
 #include <systemd/sd-event.h>
 
+#include "api_body.h"
+#include "api_peer.h"
 #include "api_routes.h"
 #include "log.h"
 #include "own.h"
@@ -32,9 +34,11 @@
 struct connection {
     struct connection *next, *previous;
     int fd;                /* libmicrohttpd's; valid while in the list */
-    struct ucred peer;
+    struct api_peer peer;
     uint64_t since_usec;
     bool ended;            /* shut down by us, waiting for libmicrohttpd to see it */
+    bool too_long;         /* its body was cut at API_BODY_MAX */
+    struct wire_text body; /* of its one request */
 };
 
 /* A reply that is the same for everybody, by route. */
@@ -45,6 +49,7 @@ struct cache {
 
 struct api {
     struct api_source source;
+    struct api_access access;
     unsigned connections_max;
     uint64_t deadline_usec, cache_usec;
     int lock_fd;
@@ -101,7 +106,7 @@ static void connections_limit(struct api *api)
         if (c->ended)
             continue;
         for (const struct connection *d = c; d; d = d->next)
-            same += !d->ended && d->peer.uid == c->peer.uid;
+            same += !d->ended && d->peer.cred.uid == c->peer.cred.uid;
         if (same > most) {
             most = same;
             victim = c;
@@ -115,15 +120,13 @@ static void connection_add(struct api *api, struct MHD_Connection *http, void **
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(http, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *c = calloc(1, sizeof(*c));
-    socklen_t size = sizeof(c->peer);
 
     *context = c;
     if (!c)
         return; /* the request finds no context and is refused */
     c->fd = info->connect_fd;
     c->since_usec = api_now(api);
-    if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &c->peer, &size) < 0)
-        c->peer = (struct ucred){.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    api_peer_find(c->fd, &c->peer);
     c->previous = api->newest;
     *(api->newest ? &api->newest->next : &api->oldest) = c;
     api->newest = c;
@@ -139,6 +142,7 @@ static void connection_remove(struct api *api, struct connection *c)
     *(c->next ? &c->next->previous : &api->newest) = c->previous;
     if (!c->ended)
         api->connection_count--;
+    wire_text_done(&c->body);
     free(c);
 }
 
@@ -167,20 +171,60 @@ static struct MHD_Response *response_new(struct api_reply *reply)
     if (MHD_add_response_header(response, "Content-Type", "application/json") != MHD_YES ||
         MHD_add_response_header(response, "Cache-Control", "no-store") != MHD_YES ||
         MHD_add_response_header(response, "Connection", "close") != MHD_YES ||
-        (reply->allow && MHD_add_response_header(response, "Allow", reply->allow) != MHD_YES)) {
+        (reply->allow[0] && MHD_add_response_header(response, "Allow", reply->allow) != MHD_YES)) {
         MHD_destroy_response(response);
         return NULL;
     }
     return response;
 }
 
+/* The route of a request whose sender may use it; NULL with the error in ret. */
+static const struct api_route *request_route(const struct api *api, const char *method, const char *path,
+                                             const struct connection *c, struct api_request *rq, struct api_reply *ret)
+{
+    const struct api_route *route = api_route_find(method, path, rq, ret);
+    struct wire_error error = {0};
+    char what[64];
+
+    if (!route || api_peer_may(&c->peer, &api->access, route->role))
+        return route;
+    (void)snprintf(what, sizeof(what), "%s %s", route->method, route->pattern);
+    api_peer_refusal(&c->peer, &api->access, route->role, what, &error);
+    api_reply_error(ret, MHD_HTTP_FORBIDDEN, error.hint, "%s", error.error);
+    return NULL;
+}
+
+static bool route_takes_body(const struct api_route *route)
+{
+    return strcmp(route->method, "POST") == 0;
+}
+
+static void route_run(const struct api_route *route, const struct connection *c, struct api_request *rq,
+                      struct api_reply *ret)
+{
+    struct json_object *body = NULL;
+
+    if (c->too_long || c->body.failed) {
+        api_reply_error(ret, c->too_long ? MHD_HTTP_CONTENT_TOO_LARGE : MHD_HTTP_SERVICE_UNAVAILABLE, "send less",
+                        c->too_long ? "the body has more than %d bytes" : "no memory for a body of up to %d bytes",
+                        API_BODY_MAX);
+        return;
+    }
+    if (route_takes_body(route) && !(body = api_body_parse(c->body.data, c->body.length, ret)))
+        return;
+    rq->body = body;
+    api_route_call(route, rq, ret);
+    (void)json_object_put(body);
+    rq->body = NULL;
+}
+
 /* The response for a request, with a reference for the caller; *ret_status is its HTTP status. NULL: no memory. */
 static struct MHD_Response *request_answer(struct api *api, const char *method, const char *path,
                                            const struct connection *c, unsigned *ret_status)
 {
-    struct api_request rq = {.source = &api->source, .peer = c->peer};
+    struct api_request rq = {.source = &api->source, .peer = c->peer.cred};
     struct api_reply reply = {.status = MHD_HTTP_OK};
-    const struct api_route *route = api_route_find(method, path, &rq, &reply);
+    const struct api_route *route = request_route(api, method, path, c, &rq, &reply);
     struct cache *cache = route && route->shared ? &api->cache[route - api_routes] : NULL;
     struct MHD_Response *response;
     uint64_t started_usec, cost_usec;
@@ -191,7 +235,7 @@ static struct MHD_Response *request_answer(struct api *api, const char *method, 
     }
     started_usec = clock_usec();
     if (route)
-        route->function(&rq, &reply);
+        route_run(route, c, &rq, &reply);
     cost_usec = (clock_usec() - started_usec) * API_CACHE_COST;
     response = response_new(&reply);
     wire_text_done(&reply.body);
@@ -205,24 +249,58 @@ static struct MHD_Response *request_answer(struct api *api, const char *method, 
     return response;
 }
 
+/* Takes a piece of a body, as far as there may be one; what is too much is dropped, and said when the rest has come. */
+static void body_take(struct connection *c, const char *data, size_t length)
+{
+    if (length > API_BODY_MAX - c->body.length)
+        c->too_long = true;
+    if (!c->too_long)
+        wire_text_add(&c->body, data, length);
+}
+
+/* Whether a body is waited for: only of somebody who may send it, and not where its length says that it is too long. */
+static bool request_wants_body(const struct api *api, struct MHD_Connection *http, const char *method, const char *path,
+                               struct connection *c)
+{
+    const char *length = MHD_lookup_connection_value(http, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct api_request rq = {.source = &api->source};
+    struct api_reply ignored = {0}; /* said when the request is answered */
+    const struct api_route *route = request_route(api, method, path, c, &rq, &ignored);
+
+    wire_text_done(&ignored.body);
+    if (!route || !route_takes_body(route))
+        return false;
+    c->too_long = length && strtoull(length, NULL, 10) > API_BODY_MAX;
+    return !c->too_long;
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *http, const char *path, const char *method,
                                   const char *version, const char *data, size_t *size, void **request)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(http, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    const struct connection *c = info ? info->socket_context : NULL;
+    struct connection *c = info ? info->socket_context : NULL;
     struct api *api = user;
     struct MHD_Response *response;
     enum MHD_Result queued;
     unsigned status;
     bool cached = false;
 
-    (void)version, (void)data, (void)size, (void)request;
+    (void)version;
     if (!c)
         return MHD_NO;
-    /* No route takes a body: the answer goes out right after the headers, whatever else may come. */
+    if (!*request) { /* the headers are there */
+        *request = c;
+        if (request_wants_body(api, http, method, path, c))
+            return MHD_YES;
+    } else if (*size > 0) {
+        body_take(c, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    /* Without a body that is wanted, the answer goes out right after the headers, whatever else may come. */
     response = request_answer(api, method, path, c, &status);
     if (!response) {
-        log_warning("no memory to answer a request of uid %u; the client gets no answer", c->peer.uid);
+        log_warning("no memory to answer a request of uid %u; the client gets no answer", c->peer.cred.uid);
         return MHD_NO;
     }
     queued = MHD_queue_response(http, status, response);
@@ -321,15 +399,36 @@ static int stale_remove(const struct sockaddr_un *address, struct err *e)
 }
 
 /* Members of the group may connect, besides root and the daemon's own user. */
-static int group_set(const char *path, const char *group, struct err *e)
+static int group_set(const char *path, const struct api_group *group, struct err *e)
 {
-    const struct group *g = group ? getgrnam(group) : NULL;
-
-    if (!g)
+    if (!group->exists)
         return 0;
-    if (lchown(path, (uid_t)-1, g->gr_gid) < 0 && errno != EPERM) /* not root: stays with his own group */
-        return err_set(e, errno, "cannot give '%s' to group '%s': %s", path, group, strerror(errno));
+    if (lchown(path, (uid_t)-1, group->gid) < 0 && errno != EPERM) /* not root: stays with his own group */
+        return err_set(e, errno, "cannot give '%s' to group '%s': %s", path, group->name, strerror(errno));
     return 0;
+}
+
+/* Who may: root, the daemon's user, and the groups as far as the host has them. Without any group a user's own ballastd
+ * lets those view who may open its socket. */
+static void access_find(const char *view_group, const char *operate_group, struct api_access *ret)
+{
+    ret->owner = geteuid();
+    api_group_find(view_group, &ret->group[API_ROLE_VIEW]);
+    api_group_find(operate_group, &ret->group[API_ROLE_OPERATE]);
+    if (!view_group)
+        ret->group[API_ROLE_VIEW] = (struct api_group){.exists = true, .gid = getegid()};
+}
+
+int api_set_groups(struct api *api, const char *socket_group, const char *operate_group, struct err *e)
+{
+    struct api_access access;
+    int r;
+
+    access_find(socket_group, operate_group, &access);
+    r = group_set(api->path, &access.group[API_ROLE_VIEW], e);
+    if (r >= 0)
+        api->access = access;
+    return r;
 }
 
 static int socket_open(struct api *api, const struct api_config *config, int *ret_fd, struct err *e)
@@ -357,7 +456,7 @@ static int socket_open(struct api *api, const struct api_config *config, int *re
     if (r < 0)
         return err_set(e, -r, "cannot make the API socket '%s': %s", api->path, strerror(-r));
     api->bound = true;
-    r = group_set(api->path, config->socket_group, e);
+    r = group_set(api->path, &api->access.group[API_ROLE_VIEW], e);
     if (r < 0)
         return r;
     if (listen(fd, API_BACKLOG) < 0)
@@ -408,6 +507,7 @@ int api_open(sd_event *loop, const struct api_config *config, struct api **ret, 
     api->connections_max = config->connections_max ? config->connections_max : API_CONNECTIONS_MAX;
     api->deadline_usec = config->deadline_usec ? config->deadline_usec : API_DEADLINE_USEC;
     api->cache_usec = config->cache_usec ? config->cache_usec : API_CACHE_USEC;
+    access_find(config->socket_group, config->operate_group, &api->access);
     api->loop = sd_event_ref(loop);
     r = runlock_take(config->runtime_dir, &api->lock_fd, e);
     if (r < 0)

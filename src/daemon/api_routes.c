@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api_routes.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,10 +11,18 @@
 /* Names listed in "no such guest": enough to see the typing error, short enough for a terminal. */
 #define NAMES_LISTED 12
 
-static void reply_error(struct api_reply *ret, unsigned status, const struct wire_error *error)
+void api_reply_error(struct api_reply *ret, unsigned status, const char *hint, const char *format, ...)
 {
+    struct wire_error error = {0};
+    va_list ap;
+
+    va_start(ap, format);
+    (void)vsnprintf(error.error, sizeof(error.error), format, ap);
+    va_end(ap);
+    wire_text_copy(error.hint, sizeof(error.hint), hint);
     ret->status = status;
-    wire_error_print(&ret->body, error);
+    ret->body.length = 0; /* nothing half said before it */
+    wire_error_print(&ret->body, &error);
 }
 
 static void route_index(const struct api_request *rq, struct api_reply *ret)
@@ -86,18 +95,22 @@ static void names_list(const struct api_source *source, char *to, size_t size)
 }
 _Static_assert(NAMES_LISTED * (WIRE_NAME_SIZE + 2) + 64 < WIRE_ERROR_TEXT_SIZE, "names_list() must fit its room");
 
+void api_reply_no_guest(const struct api_source *source, const char *name, struct api_reply *ret)
+{
+    char hint[WIRE_ERROR_TEXT_SIZE];
+
+    names_list(source, hint, sizeof(hint));
+    api_reply_error(ret, 404, hint, "there is no guest '%s'", text_show(name, strlen(name)).s);
+}
+
 static void route_guest(const struct api_request *rq, struct api_reply *ret)
 {
-    struct wire_error error = {0};
     struct wire_guest g;
     struct wire_host h;
 
     wire_guest_clear(&g);
     if (!rq->source->find(rq->source->user, rq->name, &g)) {
-        (void)snprintf(error.error, sizeof(error.error), "there is no guest '%s'",
-                       text_show(rq->name, strlen(rq->name)).s);
-        names_list(rq->source, error.hint, sizeof(error.hint));
-        reply_error(ret, 404, &error);
+        api_reply_no_guest(rq->source, rq->name, ret);
         return;
     }
     wire_host_clear(&h);
@@ -115,61 +128,92 @@ static void route_history(const struct api_request *rq, struct api_reply *ret)
     rq->source->history(rq->source->user, &ret->body);
 }
 
+#define VIEW API_ROLE_VIEW, API_OPERATION_NONE
+#define OPERATE(what) API_ROLE_OPERATE, API_OPERATION_##what
+
 const struct api_route api_routes[API_ROUTE_COUNT] = {
-    {"GET", "/v1", false, route_index, "what this API serves"},
-    {"GET", "/v1/version", false, route_version, "the daemon: version, pid, configuration, since when it runs"},
-    {"GET", "/v1/status", true, route_status, "the host and all guests"},
-    {"GET", "/v1/guests/NAME", false, route_guest, "one guest, and the host"},
-    {"GET", "/v1/history", true, route_history, "the last five minutes of all guests: sizes, and what was moved"},
-    {"GET", "/v1/dump", true, route_dump, "all internal state, for bug reports"},
+    {"GET", "/v1", false, route_index, "what this API serves", VIEW},
+    {"GET", "/v1/version", false, route_version, "the daemon: version, pid, configuration, since when it runs", VIEW},
+    {"GET", "/v1/status", true, route_status, "the host and all guests", VIEW},
+    {"GET", "/v1/guests/NAME", false, route_guest, "one guest, and the host", VIEW},
+    {"GET", "/v1/history", true, route_history, "the last five minutes of all guests: sizes, and what was moved", VIEW},
+    {"GET", "/v1/dump", true, route_dump, "all internal state, for bug reports", VIEW},
+    {"POST", "/v1/guests/NAME/pause", false, NULL, "no more moves for this guest", OPERATE(PAUSE)},
+    {"POST", "/v1/guests/NAME/resume", false, NULL, "this guest is moved again", OPERATE(RESUME)},
+    {"POST", "/v1/off", false, NULL, "no more moves for any guest, also after a restart", OPERATE(OFF)},
+    {"POST", "/v1/on", false, NULL, "guests are moved again", OPERATE(ON)},
 };
 
-/* Does path fit pattern? *ret_name: where its NAME starts. */
-static bool route_matches(const char *pattern, const char *path, const char **ret_name)
+/* Does path fit pattern? Its NAME goes to name[size]. */
+static bool route_matches(const char *pattern, const char *path, char *name, size_t size, bool *ret_has_name)
 {
-    const char *name = strstr(pattern, "NAME");
+    const char *mark = strstr(pattern, "NAME"), *from, *rest;
+    size_t length;
 
-    *ret_name = NULL;
-    if (!name)
+    *ret_has_name = mark != NULL;
+    if (!mark)
         return strcmp(pattern, path) == 0;
-    if (strncmp(pattern, path, (size_t)(name - pattern)) != 0)
+    if (strncmp(pattern, path, (size_t)(mark - pattern)) != 0)
         return false;
-    *ret_name = path + (name - pattern);
-    return (*ret_name)[0] != '\0' && !strchr(*ret_name, '/');
+    from = path + (mark - pattern);
+    length = strcspn(from, "/");
+    rest = mark + strlen("NAME");
+    if (length == 0 || length >= size || strcmp(from + length, rest) != 0)
+        return false;
+    memcpy(name, from, length);
+    name[length] = '\0';
+    return true;
+}
+
+/* "GET, POST" */
+static void allow_add(struct api_reply *ret, const char *method)
+{
+    size_t used = strlen(ret->allow);
+
+    if (!strstr(ret->allow, method))
+        (void)snprintf(ret->allow + used, sizeof(ret->allow) - used, "%s%s", used ? ", " : "", method);
 }
 
 const struct api_route *api_route_find(const char *method, const char *path, struct api_request *rq,
                                        struct api_reply *ret)
 {
-    struct wire_error error = {0};
-    const struct api_route *other = NULL;
+    const char *pattern = NULL;
+    bool has_name;
 
     if (strlen(path) > API_URL_MAX) {
-        (void)snprintf(error.error, sizeof(error.error), "the path has more than %d bytes", API_URL_MAX);
-        (void)snprintf(error.hint, sizeof(error.hint), "GET /v1 lists the paths there are");
-        reply_error(ret, 414, &error);
+        api_reply_error(ret, 414, "GET /v1 lists the paths there are", "the path has more than %d bytes", API_URL_MAX);
         return NULL;
     }
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (size_t i = 0; i < API_ROUTE_COUNT; i++) {
-        if (!route_matches(api_routes[i].pattern, path, &rq->name))
+        if (!route_matches(api_routes[i].pattern, path, rq->name_room, sizeof(rq->name_room), &has_name))
             continue;
+        rq->name = has_name ? rq->name_room : NULL;
         if (strcmp(api_routes[i].method, method) == 0)
             return &api_routes[i];
-        other = &api_routes[i];
+        pattern = api_routes[i].pattern;
+        allow_add(ret, api_routes[i].method);
     }
-    if (other) {
-        ret->allow = other->method;
-        (void)snprintf(error.error, sizeof(error.error), "'%s' can't be asked by %s", other->pattern,
-                       text_show(method, strlen(method)).s);
-        (void)snprintf(error.hint, sizeof(error.hint), "use %s", other->method);
-        reply_error(ret, 405, &error);
+    if (pattern) {
+        char hint[64];
+
+        (void)snprintf(hint, sizeof(hint), "use %s", ret->allow);
+        api_reply_error(ret, 405, hint, "'%s' can't be asked by %s", pattern, text_show(method, strlen(method)).s);
         return NULL;
     }
-    (void)snprintf(error.error, sizeof(error.error), "there is nothing at '%s'", text_show(path, strlen(path)).s);
-    (void)snprintf(error.hint, sizeof(error.hint), "GET /v1 lists the paths there are; a newer 'ballast' than ballastd "
-                   "asks for some it does not have: restart ballastd after an upgrade");
-    reply_error(ret, 404, &error);
+    api_reply_error(ret, 404, "GET /v1 lists the paths there are; a newer 'ballast' than ballastd asks for some it does "
+                    "not have: restart ballastd after an upgrade", "there is nothing at '%s'",
+                    text_show(path, strlen(path)).s);
     return NULL;
+}
+
+void api_route_call(const struct api_route *route, const struct api_request *rq, struct api_reply *ret)
+{
+    if (route->function)
+        route->function(rq, ret);
+    else if (rq->source->operate)
+        rq->source->operate(rq->source->operate_user, route->operation, rq, ret);
+    else
+        api_reply_error(ret, 501, "", "this program only shows, it can't do '%s'", route->pattern);
 }

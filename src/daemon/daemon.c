@@ -21,12 +21,14 @@
 #include "journal.h"
 #include "log.h"
 #include "log_writer.h"
+#include "operate.h"
 #include "own.h"
 #include "status.h"
 #include "tell.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
 #define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
+#define DAEMON_OPERATE_GROUP "ballast-operate" /* and members of this one may also operate it */
 #define DAEMON_NOTIFY_USEC (10 * 1000000ULL)     /* the line that `systemctl status` shows */
 
 struct daemon {
@@ -42,6 +44,7 @@ struct daemon {
     struct api *api;
     struct journal *journal; /* NULL: nothing is kept over a restart */
     struct history *history; /* NULL: no memory for it */
+    struct operate *operate;
     struct status status;
     struct tell tell;
     uint64_t notified_usec;
@@ -70,6 +73,13 @@ static bool daemon_on_remember(void *user, const struct hv_vm *vm, struct learne
     struct daemon *d = user;
 
     return d->journal && journal_find(d->journal, vm, ret_learned);
+}
+
+static enum guest_hold daemon_on_hold(void *user, const struct hv_vm *vm)
+{
+    struct daemon *d = user;
+
+    return operate_hold(d->operate, vm->name);
 }
 
 static int daemon_on_read_host(void *user, struct obs_host *ret_seen, struct err *e)
@@ -264,6 +274,39 @@ static int daemon_reload(struct daemon *d, struct err *e)
     return 0;
 }
 
+/* ---- operators ---- */
+
+static void daemon_on_operated(void *user)
+{
+    struct daemon *d = user;
+    struct engine_config config = daemon_engine_config(d, d->config);
+
+    engine_reconfigure(d->engine, &config, daemon_now_usec());
+}
+
+static void daemon_hold_text(void *user, const char *guest, char *to, size_t size)
+{
+    operate_hold_text(user, guest, to, size);
+}
+
+static const char *daemon_moves(void *user, char *to, size_t size)
+{
+    return operate_moves(user, to, size);
+}
+
+static int daemon_open_operate(struct daemon *d, struct err *e)
+{
+    const struct operate_env env = {.engine = d->engine, .changed = daemon_on_operated, .user = d};
+    int r = operate_new(&env, &d->operate, e);
+
+    if (r < 0)
+        return r;
+    d->status.hold_text = daemon_hold_text;
+    d->status.moves = daemon_moves;
+    d->status.operate_user = d->operate;
+    return 0;
+}
+
 /* ---- the loop ---- */
 
 static void daemon_notify(struct daemon *d, uint64_t now_usec)
@@ -358,6 +401,7 @@ static int daemon_open_engine(struct daemon *d, struct err *e)
     const struct engine_env env = {
         .configure = daemon_on_configure,
         .remember = daemon_on_remember,
+        .hold = daemon_on_hold,
         .read_host = daemon_on_read_host,
         .wake = daemon_on_wake,
         .ordered = daemon_on_ordered,
@@ -398,8 +442,12 @@ static int daemon_open_api(struct daemon *d, struct err *e)
     d->status.configured = daemon_configured;
     d->status.user = d;
     config.source = status_source(&d->status);
-    if (geteuid() == 0)
+    config.source.operate = operate_request;
+    config.source.operate_user = d->operate;
+    if (geteuid() == 0) { /* a user's own ballastd obeys him and root */
         config.socket_group = DAEMON_GROUP;
+        config.operate_group = DAEMON_OPERATE_GROUP;
+    }
     return api_open(d->loop, &config, &d->api, e);
 }
 
@@ -436,6 +484,8 @@ int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_
     if (r >= 0)
         r = daemon_open_engine(d, e);
     if (r >= 0)
+        r = daemon_open_operate(d, e);
+    if (r >= 0)
         r = daemon_open_api(d, e); /* takes the lock: before any guest is touched */
     if (r >= 0)
         r = log_writer_start(e);
@@ -463,6 +513,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */
     d->engine = engine_free(d->engine);
     d->history = history_free(d->history);
+    d->operate = operate_free(d->operate);
     for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
         (void)sd_event_source_unref(d->signals[i]);
     (void)sd_event_source_unref(d->timer);

@@ -280,6 +280,15 @@ static void fill_verdict(const struct status *s, const struct guest *core, struc
     fill_band(core, ret);
 }
 
+static void fill_hold(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
+{
+    char reason[WIRE_REASON_SIZE] = "";
+
+    if (s->hold_text)
+        s->hold_text(s->operate_user, g->vm->name, reason, sizeof(reason));
+    wire_guest_flag(ret, "on-hold", reason[0] ? reason : "its moves are paused");
+}
+
 void status_fill_guest(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
 {
     uint64_t now = s->now_usec();
@@ -292,6 +301,8 @@ void status_fill_guest(const struct status *s, const struct engine_guest *g, str
     fill_hidden(&g->core, ret);
     fill_verdict(s, &g->core, ret);
     status_reasons_fill(g, now, ret);
+    if (g->core.verdict.flags & GUEST_FLAG_ON_HOLD)
+        fill_hold(s, g, ret);
 }
 
 static void add(uint64_t *sum, uint64_t bytes)
@@ -361,6 +372,8 @@ void status_fill_host(const struct status *s, struct wire_host *ret)
     ret->waits_priority = h->waits_priority;
     ret->decisions = h->decisions;
     fill_sums(s, ret);
+    if (s->moves)
+        wire_text_copy(ret->moves, sizeof(ret->moves), s->moves(s->operate_user, ret->moves_text, sizeof(ret->moves_text)));
     status_share_text(ret);
 }
 

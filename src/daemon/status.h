@@ -26,6 +26,12 @@ struct status {
     void (*configured)(const void *user, const char *name, const char **ret_entry, const char **ret_owner);
     const void *user;
 
+    /* What operators asked for (operate.h); NULL: nobody can. hold_text: why a guest's moves are held, "" where they are
+     * not; moves: "on", "off", and why in to[size]. */
+    void (*hold_text)(void *user, const char *guest, char *to, size_t size);
+    const char *(*moves)(void *user, char *to, size_t size);
+    void *operate_user;
+
     /* Sentences for the administrator that belong to no guest, or to one that never came to be; newest last. */
     size_t warning_count;
     struct status_warning {

@@ -147,6 +147,8 @@ size_t status_host_warnings(const struct wire_host *h, struct wire_warning *ret,
 {
     size_t n = 0;
 
+    if (h->moves_text[0])
+        warn(ret, cap, &n, "%s", h->moves_text);
     if (h->total_bytes == WIRE_UNKNOWN)
         warn(ret, cap, &n, "the host's memory can't be read: nothing is granted and nothing taken");
     if (h->share_step == SHARE_OVER)

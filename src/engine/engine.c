@@ -205,6 +205,17 @@ void engine_apply(struct engine *engine, struct engine_slot *slot, const struct 
         engine->env.input(engine->env.user, &slot->g, in);
 }
 
+void engine_ask_hold(struct engine *engine, struct engine_slot *slot)
+{
+    struct input in = {.kind = INPUT_HELD, .now_usec = engine->now_usec};
+
+    if (!engine->env.hold)
+        return;
+    in.hold = engine->env.hold(engine->env.user, slot->g.vm);
+    if (in.hold != slot->g.core.hold)
+        engine_apply(engine, slot, &in);
+}
+
 void engine_tell_trouble(struct engine *engine, struct engine_slot *slot, const struct err *e)
 {
     if (slot) {
@@ -280,6 +291,7 @@ void engine_reconfigure(struct engine *engine, const struct engine_config *confi
             continue;
         engine->env.configure(engine->env.user, slot->g.vm, &in.config);
         engine_apply(engine, slot, &in);
+        engine_ask_hold(engine, slot);
     }
     engine_round_end(engine);
     engine_want_event(engine);

@@ -35,6 +35,8 @@ struct engine_env {
     void (*configure)(void *user, const struct hv_vm *vm, struct guest_config *ret_config);
     /* Optional: what is known of this incarnation from before a restart. False: nothing. */
     bool (*remember)(void *user, const struct hv_vm *vm, struct learned *ret_learned);
+    /* Optional: the operator's word about its moves; asked whenever configure() is. NULL: none is on hold. */
+    enum guest_hold (*hold)(void *user, const struct hv_vm *vm);
     /* Reads the host; fast and never blocking. Returns 0 or -errno: then nothing is granted. */
     int (*read_host)(void *user, struct obs_host *ret_seen, struct err *e);
     /* Something due earlier than engine_run() said last: call engine_run() soon. */
@@ -73,7 +75,7 @@ const struct hv_listener *engine_listener(struct engine *engine);
  * next, at the latest. */
 uint64_t engine_run(struct engine *engine, uint64_t now_usec);
 
-/* New host configuration and a fresh env.configure() for every guest. */
+/* New host configuration and a fresh env.configure() and env.hold() for every guest. */
 void engine_reconfigure(struct engine *engine, const struct engine_config *config, uint64_t now_usec);
 
 const struct host *engine_host(const struct engine *engine);

@@ -25,6 +25,7 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
     }
     engine->env.configure(engine->env.user, vm, &in.config);
     engine_apply(engine, slot, &in);
+    engine_ask_hold(engine, slot);
     if (engine->env.remember && engine->env.remember(engine->env.user, vm, &learned.learned))
         engine_apply(engine, slot, &learned);
     engine->newcomers = true;

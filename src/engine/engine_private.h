@@ -119,6 +119,9 @@ void engine_want_poll(struct engine *engine);
 /* The one way in which the engine changes what the core knows of a guest; env.input() is told. */
 void engine_apply(struct engine *engine, struct engine_slot *slot, const struct input *in);
 
+/* Asks env.hold() and applies what is new. */
+void engine_ask_hold(struct engine *engine, struct engine_slot *slot);
+
 /* Puts a sentence into the guest's reason and tells it. slot may be NULL: about no guest. */
 void engine_tell_trouble(struct engine *engine, struct engine_slot *slot, const struct err *e);
 

@@ -22,7 +22,7 @@ static const struct wire_field daemon_fields[] = {
 };
 
 static const struct wire_field host_fields[] = {
-    H(TEXT, name), H(TEXT, state), H(U64, total_bytes), H(U64, available_bytes), H(U64, memory_bytes),
+    H(TEXT, name), H(TEXT, state), H(TEXT, moves), H(TEXT, moves_text), H(U64, total_bytes), H(U64, available_bytes), H(U64, memory_bytes),
     H(U64, reserve_bytes), H(U64, reservations_bytes), H(I64, capacity_bytes), H(U64, pool_bytes),
     H(U64, assigned_bytes), H(U64, held_bytes), H(U64, overhead_bytes), H(U64, exposure_bytes),
     H(U64, startup_bytes), H(U64, minimum_bytes), H(U64, maximum_bytes), H(U64, demand_bytes), H(U64, target_bytes),

@@ -39,6 +39,8 @@ struct wire_daemon {
 struct wire_host {
     char name[WIRE_NAME_SIZE];
     char state[8];                 /* high, soft, hard, low */
+    char moves[12];                /* on, off: whether guests are moved at all */
+    char moves_text[WIRE_REASON_SIZE]; /* off: by whom, since when, and how to get back */
     uint64_t total_bytes;          /* the kernel's MemTotal */
     uint64_t available_bytes;      /* the kernel's MemAvailable */
     uint64_t memory_bytes;         /* what ballast manages: host.memory, or the kernel's */

@@ -108,6 +108,11 @@ void guest_see_reset(struct guest *g, uint64_t now_usec)
     note("reset %s;", core_name(g));
 }
 
+void guest_set_hold(struct guest *g, enum guest_hold hold)
+{
+    g->hold = hold;
+}
+
 void guest_see_paused(struct guest *g, bool paused, uint64_t now_usec)
 {
     (void)now_usec;

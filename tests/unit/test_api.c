@@ -14,7 +14,12 @@
 
 #include <systemd/sd-event.h>
 
+#include <grp.h>
+#include <json-c/json.h>
+
 #include "api.h"
+#include "api_body.h"
+#include "api_peer.h"
 #include "api_routes.h"
 #include "fixture_status.h"
 #include "own.h"
@@ -29,7 +34,27 @@ struct rig {
     struct wire_status *status;
     struct api_config config;
     struct api *api;
+    size_t operated; /* operations that were asked for */
 };
+
+/* Echoes one number, so that a test sees what arrived; operation RESUME takes no members. */
+static void on_operate(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
+{
+    struct number {
+        uint64_t size;
+    } number;
+    static const struct wire_field fields[] = {WIRE_FIELD(number, U64, size)};
+    struct rig *r = user;
+
+    if (!api_body_read(rq, fields, what == API_OPERATION_RESUME ? 0 : 1, NULL, &number, ret))
+        return;
+    r->operated++;
+    wire_text_format(&ret->body, "{\"what\":%d,\"size\":", (int)what);
+    wire_text_u64(&ret->body, what == API_OPERATION_RESUME ? 0 : number.size);
+    wire_text_adds(&ret->body, ",\"name\":");
+    wire_text_string(&ret->body, rq->name ? rq->name : "");
+    wire_text_adds(&ret->body, "}\n");
+}
 
 static int rig_setup(void **state)
 {
@@ -44,6 +69,8 @@ static int rig_setup(void **state)
     r->status = fixture_status();
     r->config = (struct api_config){.runtime_dir = r->dir, .source = fixture_source(r->status),
                                     .deadline_usec = 3600000000ULL}; /* so that no test passes by waiting for it */
+    r->config.source.operate = on_operate;
+    r->config.source.operate_user = r;
     if (api_open(r->loop, &r->config, &r->api, &e) < 0)
         fail_msg("%s", e.text);
     *state = r;
@@ -169,6 +196,106 @@ static void routes_answer(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         expect(r, cases[i].request, cases[i].status, cases[i].says);
+}
+
+#define POST(path, length, body) "POST " path " HTTP/1.1\r\nHost: x\r\nContent-Length: " length "\r\n\r\n" body
+
+static void posts_bring_a_small_json_object(void **state)
+{
+    static const struct {
+        const char *request, *status, *says;
+    } cases[] = {
+        {POST("/v1/off", "0", ""), "HTTP/1.1 200", "\"size\":18446744073709551615"},
+        {POST("/v1/off", "11", "{\"size\":12}"), "HTTP/1.1 200", "\"size\":12"},
+        {POST("/v1/off", "15", " {\"size\": null}\n"), "HTTP/1.1 200", "\"size\":18446744073709551615"},
+        {POST("/v1/guests/web1/pause", "2", "{}"), "HTTP/1.1 200", "\"name\":\"web1\""},
+        {POST("/v1/guests/a%2e/pause", "2", "{}"), "HTTP/1.1 200", "\"name\":\"a.\""},
+        {"POST /v1/off HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"si\r\n7\r\nze\":12}\r\n0\r\n\r\n",
+         "HTTP/1.1 200", "\"size\":12"},
+        {POST("/v1/off", "3", "abc"), "HTTP/1.1 400", "the body can't be read"},
+        {POST("/v1/off", "2", "[]"), "HTTP/1.1 400", "the body is no JSON object"},
+        {POST("/v1/off", "4", "null"), "HTTP/1.1 400", "the body can't be read"},
+        {POST("/v1/off", "5", "{\"si\""), "HTTP/1.1 400", "ends too early"},
+        {POST("/v1/off", "14", "{\"sizes\":1234}"), "HTTP/1.1 400", "no member 'sizes' in this request\",\"hint\":\"known here: size"},
+        {POST("/v1/off", "13", "{\"size\":\"12\"}"), "HTTP/1.1 400", "field 'size' should be a whole number"},
+        {POST("/v1/off", "11", "{\"size\":-1}"), "HTTP/1.1 400", "field 'size' should be a whole number"},
+        {POST("/v1/guests/web1/resume", "9", "{\"x\":[{}]}"), "HTTP/1.1 400", ""},
+        {POST("/v1/guests//pause", "2", "{}"), "HTTP/1.1 404", "there is nothing at"},
+        {POST("/v1/guests/a/b/pause", "2", "{}"), "HTTP/1.1 404", "there is nothing at"},
+        {GET("/v1/off"), "HTTP/1.1 405", "Allow: POST"},
+        {POST("/v1/off", "16385", "{"), "HTTP/1.1 413", "more than 16384 bytes"},
+        {POST("/v1/off", "99999999999999999999", ""), "HTTP/1.1 413", "Too Large"}, /* by libmicrohttpd itself */
+    };
+    struct rig *r = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect(r, cases[i].request, cases[i].status, cases[i].says);
+    assert_int_equal(r->operated, 6); /* and none of the others got through */
+}
+
+/* Deep nesting is refused by the parser; a body without a length is cut where it is too long. */
+static void hostile_bodies_end_in_a_sentence(void **state)
+{
+    struct rig *r = *state;
+    char request[3 * API_BODY_MAX];
+    int used = snprintf(request, sizeof(request), "POST /v1/off HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n");
+
+    memset(request + used, '[', 4000);
+    request[used + 4000] = '\0';
+    expect(r, request, "HTTP/1.1 400", "nesting too deep");
+    used = snprintf(request, sizeof(request), "POST /v1/off HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n",
+                    2 * API_BODY_MAX);
+    memset(request + used, ' ', 2 * API_BODY_MAX);
+    (void)snprintf(request + used + 2 * API_BODY_MAX, sizeof(request) - (size_t)used - 2 * API_BODY_MAX, "\r\n0\r\n\r\n");
+    expect(r, request, "HTTP/1.1 413", "more than 16384 bytes");
+    assert_int_equal(r->operated, 0);
+    serves_everybody_as_always(r);
+}
+
+/* By the kernel's word alone: root and the daemon's user may all, others what a group of theirs lets them. */
+static void roles_follow_user_and_groups(void **state)
+{
+    struct api_access access = {.owner = 1000};
+    struct api_peer peer;
+    struct wire_error said;
+    gid_t own[1024];
+    int fds[2], n = getgroups(1024, own);
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    api_peer_find(fds[0], &peer);
+    assert_int_equal(peer.cred.uid, geteuid());
+    peer.cred.uid = 4711;
+    peer.cred.gid = 4712;
+    assert_false(api_peer_may(&peer, &access, API_ROLE_VIEW));
+    access.group[API_ROLE_VIEW] = (struct api_group){"lookers", true, 4712};
+    access.group[API_ROLE_OPERATE] = (struct api_group){"movers", false, 4712}; /* the host has no such group */
+    assert_true(api_peer_may(&peer, &access, API_ROLE_VIEW));
+    assert_false(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+    api_peer_refusal(&peer, &access, API_ROLE_OPERATE, "POST /v1/off", &said);
+    assert_non_null(strstr(said.error, "for operators only, and uid 4711"));
+    assert_non_null(strstr(said.hint, "groupadd -r movers"));
+    access.group[API_ROLE_OPERATE].exists = true;
+    assert_true(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+    peer.cred.gid = 4713;
+    assert_false(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+    api_peer_refusal(&peer, &access, API_ROLE_OPERATE, "POST /v1/off", &said);
+    assert_non_null(strstr(said.hint, "usermod -aG movers"));
+    for (int i = 0; i < n; i++) { /* supplementary ones count as well */
+        access.group[API_ROLE_OPERATE].gid = own[i];
+        assert_true(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+        assert_true(api_peer_may(&peer, &access, API_ROLE_VIEW));
+    }
+    access.group[API_ROLE_OPERATE].gid = 4714;
+    peer.cred.uid = 1000;
+    assert_true(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+    peer.cred.uid = 0;
+    assert_true(api_peer_may(&peer, &access, API_ROLE_OPERATE));
+    peer.cred.uid = (uid_t)-1; /* the kernel did not tell */
+    access.owner = (uid_t)-1;
+    assert_false(api_peer_may(&peer, &access, API_ROLE_VIEW));
+    (void)close(fds[0]);
+    (void)close(fds[1]);
 }
 
 static void head_has_no_body(void **state)
@@ -429,7 +556,8 @@ static void every_route_has_a_pattern_and_help(void **state)
 {
     (void)state;
     for (size_t i = 0; i < API_ROUTE_COUNT; i++) {
-        assert_non_null(api_routes[i].function);
+        assert_true((api_routes[i].function != NULL) == (api_routes[i].operation == API_OPERATION_NONE));
+        assert_true(strcmp(api_routes[i].method, "POST") != 0 || api_routes[i].role == API_ROLE_OPERATE);
         assert_memory_equal(api_routes[i].pattern, "/v1", 3);
         assert_true(strlen(api_routes[i].help) > 10);
     }
@@ -442,6 +570,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIGGED(routes_answer),
+        RIGGED(posts_bring_a_small_json_object),
+        RIGGED(hostile_bodies_end_in_a_sentence),
+        cmocka_unit_test(roles_follow_user_and_groups),
         RIGGED(head_has_no_body),
         RIGGED(oversized_requests_are_refused),
         RIGGED(garbage_harms_nobody),

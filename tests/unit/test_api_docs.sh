@@ -15,8 +15,10 @@ done
 for flag in $(grep -o 'flag(ret, "[a-z-]*"' "$root/src/daemon/status_reasons.c" | sed 's/.*"\(.*\)"/\1/'); do
     look "$flag"
 done
-for route in $(grep -o '{"GET", "[^"]*"' "$root/src/daemon/api_routes.c" | sed 's/.*, "\(.*\)"/\1/'); do
-    look "GET $route"
-done
+grep -oE '\{"(GET|POST)", "[^"]*"' "$root/src/daemon/api_routes.c" | sed 's/{"\(.*\)", "\(.*\)"/\1 \2/' >"${TMPDIR:-/tmp}/routes.$$"
+while read -r route; do
+    look "$route"
+done <"${TMPDIR:-/tmp}/routes.$$"
+rm -f "${TMPDIR:-/tmp}/routes.$$"
 [ "$found" -gt 100 ] || { echo "only $found names were found in the sources: the patterns above are out of date"; exit 1; }
 exit $missing
