@@ -3,10 +3,11 @@
 BUILD ?= build
 FILES ?=
 BENCH ?= all
+FAULTS ?=
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 
-.PHONY: all build deps test check-quick vectors demo bench clean
+.PHONY: all build deps test check-quick vectors demo bench mutants clean
 
 all: build
 
@@ -36,6 +37,10 @@ demo: deps build
 
 bench: build
 	tools/bench.sh --build $(BUILD) $(BENCH)
+
+# make mutants [FAULTS="part of a name"]: puts one-line faults into the core, one by one; each must be noticed.
+mutants: deps
+	tools/mutants.py $(FAULTS)
 
 clean:
 	rm -rf $(BUILD)

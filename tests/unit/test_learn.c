@@ -96,6 +96,10 @@ static void band_follows_history_within_its_reach(void **state)
     band_marks(&b, 99, &m); /* low at least p* - 20; 95 caps high, but never below p* */
     assert_int_equal(m.low_percent, 79);
     assert_int_equal(m.high_percent, 99);
+    for (uint64_t t = 2001; t <= 10000; t++)
+        band_see(&b, 980, t * SEC);
+    band_marks(&b, 90, &m); /* its history would have 98 */
+    assert_int_equal(m.high_percent, 95);
 }
 
 static void band_old_history_fades(void **state)

@@ -243,6 +243,87 @@ static void what_virtio_mem_was_asked_for_counts(void **state)
     assert_int_equal(verdict(&w, 0)->counted_kib, (600 + 512) * MK);
 }
 
+static void a_sample_from_before_a_reset_is_no_sign_of_life(void **state)
+{
+    struct house w;
+
+    (void)state;
+    build(&w, 1, 8192);
+    see(&w, 0, 600, 500);
+    guest_see_reset(&w.guest[0], w.now);
+    w.now += POLICY_PAIRING_USEC / 2; /* still on its way when the guest reset */
+    see(&w, 0, 600, 500);
+    (void)run(&w, DECIDE_EVENT);
+    assert_true(verdict(&w, 0)->flags & GUEST_FLAG_BOOTING);
+    assert_int_equal(verdict(&w, 0)->counted_kib, 2048 * MK); /* all it booted with (S1b) */
+    w.now += SEC;
+    see(&w, 0, 600, 500);
+    (void)run(&w, DECIDE_EVENT);
+    assert_false(verdict(&w, 0)->flags & GUEST_FLAG_BOOTING);
+    assert_int_equal(verdict(&w, 0)->counted_kib, 600 * MK);
+}
+
+/* With overcommit the books may have room while the host has none left. */
+static void a_low_host_grants_nothing_that_was_only_promised(void **state)
+{
+    struct house w;
+
+    (void)state;
+    build(&w, 1, 4096);
+    w.host.config.overcommit_permille = 4000;
+    see(&w, 0, 600, 590);
+    w.host.seen.available_bytes = 200 * MIB; /* of 256 in reserve */
+    assert_int_equal(run(&w, DECIDE_EVENT), 1);
+    assert_int_equal(verdict(&w, 0)->order, GUEST_ORDER_GROW);
+    w.host.seen.available_bytes = 50 * MIB;
+    assert_int_equal(run(&w, DECIDE_EVENT), 0);
+    assert_int_equal(w.host.state, HOST_LOW);
+    assert_true(w.host.grantable_kib > 100 * (int64_t)MK);
+    assert_int_equal(verdict(&w, 0)->reason, GUEST_REASON_HOST_LOW);
+}
+
+/* A guest of 500 MiB gives 50, and reads 50 MiB of files again a second later. Returns whether that left a mark. */
+static bool harm_marks(uint64_t memory_mib, enum share_step step)
+{
+    struct house w;
+
+    build(&w, 2, memory_mib);
+    see(&w, 0, 500, 300);
+    see(&w, 1, 500, 480);
+    (void)run(&w, DECIDE_TICK);
+    assert_int_equal(w.host.share.step, step);
+    guest_ordered(&w.guest[0], 450 * MK, w.now);
+    w.now += SEC;
+    w.refaulted_mib[0] += 50;
+    see(&w, 0, 450, 300);
+    see(&w, 1, 500, 480);
+    (void)run(&w, DECIDE_TICK);
+    return verdict(&w, 0)->flags & GUEST_FLAG_MARKED;
+}
+
+static void harm_leaves_a_mark_only_where_memory_is_plentiful(void **state)
+{
+    (void)state;
+    assert_true(harm_marks(8192, SHARE_KEEP));
+    assert_false(harm_marks(1156, SHARE_HEAD)); /* 900 for guests that would like 936 */
+}
+
+static void a_balloon_that_lags_for_a_moment_is_no_breach(void **state)
+{
+    struct house w;
+
+    (void)state;
+    build(&w, 1, 8192);
+    see(&w, 0, 600, 500);
+    w.now += 5 * SEC;
+    for (uint64_t tenths = 0; tenths < 40; tenths++) {
+        see_size(&w, 0, 600, 700); /* the host sees it touch more than it says it has */
+        (void)run(&w, DECIDE_EVENT);
+        assert_int_equal(!!(verdict(&w, 0)->flags & GUEST_FLAG_BREACH), tenths * SEC / 10 >= POLICY_BREACH_USEC);
+        w.now += SEC / 10;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +334,10 @@ int main(void)
         cmocka_unit_test(a_booted_guest_needs_what_it_had),
         cmocka_unit_test(a_grant_counts_until_its_last_block),
         cmocka_unit_test(what_virtio_mem_was_asked_for_counts),
+        cmocka_unit_test(a_sample_from_before_a_reset_is_no_sign_of_life),
+        cmocka_unit_test(a_low_host_grants_nothing_that_was_only_promised),
+        cmocka_unit_test(harm_leaves_a_mark_only_where_memory_is_plentiful),
+        cmocka_unit_test(a_balloon_that_lags_for_a_moment_is_no_breach),
     };
     return cmocka_run_group_tests_name("needs", tests, NULL, NULL);
 }
