@@ -21,6 +21,16 @@ const struct cli_command cli_commands[] = {
      "was decided last and why nothing was done where nothing was done. What its kernel says of its memory stands in "
      "Linux's words beside those of other systems: commit charge, standby (clean cache), modified (dirty), working set. "
      "What is not known is said, with the reason; each group of numbers has its source and age."},
+    {"pause", cmd_pause, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]", "no more moves for a guest, or for all",
+     "The guest keeps its size until `ballast resume GUEST`, also over a restart of ballastd. It is sampled and metered on. "
+     "Without GUEST the same as `ballast off`."},
+    {"resume", cmd_resume, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]", "a paused guest is moved again, or all are",
+     "Ends `ballast pause GUEST`. Without GUEST the same as `ballast on`."},
+    {"off", cmd_off, CLI_OPTION_JSON, 0, 0, "[--json]", "no more moves at all: every guest keeps what it has",
+     "Nothing is moved any more until `ballast on`, also over a restart of ballastd; targets that were told already are "
+     "kept. Guests are sampled and metered on."},
+    {"on", cmd_on, CLI_OPTION_JSON, 0, 0, "[--json]", "guests are moved again, after `off`",
+     "Ends `ballast off`. Guests that were paused by name stay so until `ballast resume GUEST`."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "
@@ -110,40 +120,47 @@ static int unknown_command(const struct cli *cli, const char *name)
 static const struct option_name {
     const char *name;
     enum cli_option option;
+    const char *value; /* what follows it; NULL: nothing does */
 } option_names[] = {
-    {"--socket", CLI_OPTION_SOCKET}, {"--json", CLI_OPTION_JSON}, {"--watch", CLI_OPTION_WATCH},
-    {"--help", CLI_OPTION_HELP},     {"-h", CLI_OPTION_HELP},     {"--version", CLI_OPTION_VERSION},
+    {"--socket", CLI_OPTION_SOCKET, "PATH"},
+    {"--json", CLI_OPTION_JSON, NULL},
+    {"--watch", CLI_OPTION_WATCH, NULL},
+    {"--help", CLI_OPTION_HELP, NULL},
+    {"-h", CLI_OPTION_HELP, NULL},
+    {"--version", CLI_OPTION_VERSION, NULL},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
+
+const char *cli_value(const struct cli *cli, enum cli_option option)
+{
+    return cli->values[__builtin_ctz((unsigned)option)];
+}
 
 /* One option; *ret_used: how many arguments it took. "--socket=PATH" and "--socket PATH" are the same. */
 static int option_read(struct cli *cli, char *const *argv, int left, int *ret_used, struct cli_problem *p)
 {
     const char *arg = argv[0], *value = strchr(arg, '=');
     size_t length = value ? (size_t)(value - arg) : strlen(arg);
-    enum cli_option option = 0;
+    const struct option_name *o = NULL;
+    char hint[96];
 
     for (size_t i = 0; i < OPTION_NAME_COUNT; i++)
         if (strlen(option_names[i].name) == length && strncmp(option_names[i].name, arg, length) == 0)
-            option = option_names[i].option;
-    if (option == 0)
+            o = &option_names[i];
+    if (!o)
         return cli_problem_set(p, CLI_USAGE, "ballast help COMMAND lists a command's options",
                                "there is no option '%s'",
                                text_show(arg, length).s);
     *ret_used = 1;
-    cli->options |= option;
-    if (option != CLI_OPTION_SOCKET)
+    cli->options |= o->option;
+    if (!o->value)
         return value ? cli_problem_set(p, CLI_USAGE, "leave out what follows the '='", "'%s' takes no value",
-                                       text_show(arg, length).s) : CLI_DONE;
-    if (!value && left < 2)
-        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH",
-                               "--socket lacks its path");
+                                       o->name) : CLI_DONE;
     *ret_used = value ? 1 : 2;
-    cli->socket_path = value ? value + 1 : argv[1];
-    if (!cli->socket_path[0])
-        return cli_problem_set(p, CLI_USAGE, "give the path of ballastd's socket: --socket PATH",
-                               "--socket lacks its path");
-    return CLI_DONE;
+    value = value ? value + 1 : left > 1 ? argv[1] : "";
+    cli->values[__builtin_ctz((unsigned)o->option)] = value;
+    (void)snprintf(hint, sizeof(hint), "write it as %s %s", o->name, o->value);
+    return value[0] ? CLI_DONE : cli_problem_set(p, CLI_USAGE, hint, "%s lacks its %s", o->name, o->value);
 }
 
 /* Options may stand anywhere; "--" ends them. The rest goes to words, in order. */
@@ -222,6 +239,8 @@ int cli_run(struct cli *cli, int argc, char *const *argv)
     if (!words)
         abort(); /* so small a piece: nothing else would work either */
     r = words_read(cli, argc, argv, words, &count, &p);
+    if (cli_value(cli, CLI_OPTION_SOCKET))
+        cli->socket_path = cli_value(cli, CLI_OPTION_SOCKET);
     r = r == CLI_DONE ? run_words(cli, words, count) : cli_complain(cli, &p);
     free(words);
     return r;

@@ -26,14 +26,23 @@ enum cli_option {
     CLI_OPTION_JSON = 1 << 1,
     CLI_OPTION_WATCH = 1 << 2,
     CLI_OPTION_HELP = 1 << 3,
-    CLI_OPTION_VERSION = 1 << 4
+    CLI_OPTION_VERSION = 1 << 4,
+    CLI_OPTION_SAVE = 1 << 5,
+    CLI_OPTION_ALL = 1 << 6,
+    CLI_OPTION_MAX = 1 << 7,
+    CLI_OPTION_FOR = 1 << 8,
+    CLI_OPTION_EXPIRES = 1 << 9,
+    CLI_OPTION_CANCEL = 1 << 10,
+    CLI_OPTION_WAIT = 1 << 11
 };
+#define CLI_OPTION_BITS 32
 
 struct cli {
     FILE *out, *err;
     struct term term;          /* of out */
     const char *socket_path;   /* --socket, or the default one */
     unsigned options;          /* enum cli_option: given */
+    const char *values[CLI_OPTION_BITS]; /* of options that take one, by bit number: cli_value() */
     char *const *args;         /* after the command's name */
     int arg_count;
     long total_ms;             /* longest wait for an answer; 0: CLIENT_TOTAL_MS (tests) */
@@ -72,9 +81,16 @@ int cli_complain(const struct cli *cli, const struct cli_problem *p);
 /* Writes all of a text to out; a full disk or a closed pipe is a failure, too. */
 int cli_write(const struct cli *cli, const struct wire_text *t);
 
+/* The value of an option that takes one; NULL: not given. */
+const char *cli_value(const struct cli *cli, enum cli_option option);
+
 int cmd_status(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_check_config(struct cli *cli);
 int cmd_dump(struct cli *cli);
 int cmd_version(struct cli *cli);
+int cmd_pause(struct cli *cli);
+int cmd_resume(struct cli *cli);
+int cmd_off(struct cli *cli);
+int cmd_on(struct cli *cli);
 int cmd_help(struct cli *cli);

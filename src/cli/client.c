@@ -126,7 +126,7 @@ static int answer_check(const char *socket_path, long status, const struct wire_
                            "the answer on '%s' is none of ballastd's (HTTP status %ld)", socket_path, status);
 }
 
-static CURLcode options_set(CURL *curl, const char *socket_path, const char *url, long total_ms,
+static CURLcode options_set(CURL *curl, const char *socket_path, const char *url, const char *post, long total_ms,
                             struct wire_text *body)
 {
     CURLcode r = curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
@@ -139,21 +139,29 @@ static CURLcode options_set(CURL *curl, const char *socket_path, const char *url
     r = r ? r : curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_MS);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, total_ms);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_USERAGENT, "ballast/" BALLAST_VERSION);
+    if (post)
+        r = r ? r : curl_easy_setopt(curl, CURLOPT_POSTFIELDS, post);
     r = r ? r : curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     return r ? r : curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
 }
 
 /* http://ballast/v1/..., with the name escaped. False: it does not fit (a name longer than any guest's). */
-static bool url_make(CURL *curl, const char *path, const char *name, char *url, size_t size)
+static bool url_make(CURL *curl, const struct client_request *rq, char *url, size_t size)
 {
-    char *escaped = name ? curl_easy_escape(curl, name, 0) : NULL;
-    int length = snprintf(url, size, "http://ballast%s%s", path, escaped ? escaped : "");
+    char *escaped = rq->name ? curl_easy_escape(curl, rq->name, 0) : NULL;
+    int length = snprintf(url, size, "http://ballast%s%s%s", rq->path, escaped ? escaped : "",
+                          rq->suffix ? rq->suffix : "");
 
     curl_free(escaped);
     return length > 0 && (size_t)length < size;
 }
 
 int client_get(const struct cli *cli, const char *path, const char *name, struct wire_text *ret, struct cli_problem *p)
+{
+    return client_ask(cli, &(struct client_request){.path = path, .name = name}, ret, p);
+}
+
+int client_ask(const struct cli *cli, const struct client_request *rq, struct wire_text *ret, struct cli_problem *p)
 {
     const char *socket_path = cli->socket_path;
     long total_ms = cli->total_ms ? cli->total_ms : CLIENT_TOTAL_MS;
@@ -162,12 +170,12 @@ int client_get(const struct cli *cli, const char *path, const char *name, struct
     CURLcode code = CURLE_FAILED_INIT;
     long os_errno = 0, status = 0;
 
-    if (curl && !url_make(curl, path, name, url, sizeof(url))) {
+    if (curl && !url_make(curl, rq, url, sizeof(url))) {
         curl_easy_cleanup(curl);
         return cli_problem_set(p, CLI_FAILED, "ballast status lists the guests", "no guest's name is that long");
     }
     if (curl)
-        code = options_set(curl, socket_path, url, total_ms, ret);
+        code = options_set(curl, socket_path, url, rq->body, total_ms, ret);
     if (code == CURLE_OK)
         code = curl_easy_perform(curl);
     if (curl) {

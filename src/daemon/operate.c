@@ -13,6 +13,7 @@
 #include "log.h"
 #include "readfile.h"
 #include "text.h"
+#include "wire_operate.h"
 
 /* Paused guests are remembered by name, also those that are not there: as many as there can be guests. */
 #define OPERATE_PAUSED_MAX ENGINE_GUESTS_MAX
@@ -134,13 +135,13 @@ static void who_find(const struct api_request *rq, struct operate_who *ret)
                    text_show(program, strlen(program)).s, program[0] ? ")" : "");
 }
 
-/* {"changed":true,"moves":"off","text":"..."} */
 static void reply_done(const struct operate *o, struct api_reply *ret, bool is_changed, const char *text)
 {
-    wire_text_format(&ret->body, "{\"changed\":%s,\"moves\":\"%s\",\"text\":", is_changed ? "true" : "false",
-                     moves_names[o->moves]);
-    wire_text_string(&ret->body, text);
-    wire_text_adds(&ret->body, "}\n");
+    struct wire_done d = {.changed = is_changed, .save = WIRE_UNKNOWN};
+
+    wire_text_copy(d.moves, sizeof(d.moves), moves_names[o->moves]);
+    wire_text_copy(d.text, sizeof(d.text), text);
+    wire_done_print(&ret->body, &d);
 }
 
 static void no_memory(struct api_reply *ret)

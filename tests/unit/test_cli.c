@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +20,11 @@
 #include <systemd/sd-event.h>
 
 #include "api.h"
+#include "api_routes.h"
 #include "cli.h"
 #include "fixture_status.h"
 #include "own.h"
+#include "wire_operate.h"
 
 /* A daemon (the real API server over a made-up host) or an impostor runs in a child; commands run here, in-process. */
 struct rig {
@@ -85,6 +88,21 @@ static void child_start(struct rig *r, void (*serve)(const struct rig *r, int re
     (void)close(ready[0]);
 }
 
+static void on_operate(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
+{
+    struct wire_done d = {.changed = true, .moves = "on", .save = WIRE_UNKNOWN};
+
+    (void)user;
+    if (rq->name && strcmp(rq->name, "nope") == 0) {
+        api_reply_error(ret, 404, "known guests: web1", "there is no guest 'nope'");
+        return;
+    }
+    (void)snprintf(d.text, sizeof(d.text), "operation %d of '%s' is done", (int)what, rq->name ? rq->name : "all");
+    if (what == API_OPERATION_RESUME)
+        (void)snprintf(d.warning, sizeof(d.warning), "ballast is off for all guests");
+    wire_done_print(&ret->body, &d);
+}
+
 static void daemon_serve(const struct rig *r, int ready, const char *what)
 {
     struct wire_status *s = fixture_status();
@@ -92,6 +110,12 @@ static void daemon_serve(const struct rig *r, int ready, const char *what)
     struct err e = {0};
     sd_event *loop = NULL;
     struct api *api;
+
+    config.source.operate = on_operate;
+    if (strcmp(what, "nogroup may look") == 0) {
+        config.socket_group = "nogroup";
+        config.operate_group = "ballast-no-such-group";
+    }
 
     if (strcmp(what, "empty") == 0)
         s->guest_count = 0;
@@ -209,6 +233,50 @@ static void unknown_guests_are_told_with_the_known_ones(void **state)
     expect(RUN(r, "show", "a b\x1b[2J%00&?#"), 1, "", "there is no guest 'a b?[2J%00&?#'");
     expect(RUN(r, "show", "nope", "--json"), 1, "", "there is no guest 'nope'");
     expect(RUN(r, "show", ""), 2, "", "the guest's name is empty");
+}
+
+static void operations_tell_what_was_done(void **state)
+{
+    struct rig *r = *state;
+
+    child_start(r, daemon_serve, "");
+    expect(RUN(r, "pause", "web1"), 0, "of 'web1' is done", "");
+    expect(RUN(r, "pause"), 0, "of 'all' is done", "");
+    expect(RUN(r, "off"), 0, "of 'all' is done", "");
+    expect(RUN(r, "on"), 0, "of 'all' is done", "");
+    expect(RUN(r, "resume", "web1"), 4, "of 'web1' is done", "ballast is off for all guests");
+    expect_json(RUN(r, "pause", "web1", "--json"), 0, "changed");
+    expect(RUN(r, "pause", "nope"), 1, "", "there is no guest 'nope'");
+    expect(RUN(r, "pause", ""), 2, "", "the guest's name is empty");
+    expect(RUN(r, "off", "web1"), 2, "", "'web1' is one argument too many");
+}
+
+/* Somebody who may look may not operate; looked at as another user where the test is root. */
+static void looking_is_not_operating(void **state)
+{
+    struct rig *r = *state;
+    int status = 0;
+    pid_t child;
+
+    if (geteuid() != 0) {
+        puts("not root: nobody else to be");
+        skip();
+    }
+    child_start(r, daemon_serve, "nogroup may look");
+    assert_int_equal(chmod(r->dir, 0755), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+            _exit(77);
+        expect(RUN(r, "show", "web1"), 0, "web1", "");
+        expect(RUN(r, "off"), 1, "", "POST /v1/off is for operators only, and uid 65534 is not one of them");
+        expect(RUN(r, "off"), 1, "", "sudo groupadd -r ballast-no-such-group");
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void an_empty_host_is_an_answer(void **state)
@@ -352,8 +420,8 @@ static void bad_usage_is_2_with_the_right_one(void **state)
     expect(RUN(r, "status", "--jsn"), 2, "", "there is no option '--jsn'");
     expect(RUN(r, "status", "--json=yes"), 2, "", "takes no value");
     expect(RUN(r, "status", "--json", "--watch"), 2, "", "--json prints one document");
-    expect(RUN(r, "status", "--socket"), 2, "", "--socket lacks its path");
-    expect(RUN(r, "status", "--socket="), 2, "", "--socket lacks its path");
+    expect(RUN(r, "status", "--socket"), 2, "", "--socket lacks its PATH");
+    expect(RUN(r, "status", "--socket="), 2, "", "--socket lacks its PATH");
     expect(RUN(r, "\x1b[2J"), 2, "", "there is no command '?[2J'");
     expect(run(r, (const char *const[]){NULL}), 2, "", "a command is missing");
     expect(RUN(r, "help", "frobnicate"), 2, "", "there is no command 'frobnicate'");
@@ -432,6 +500,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIGGED(commands_show_what_the_daemon_says),
         RIGGED(unknown_guests_are_told_with_the_known_ones),
+        RIGGED(operations_tell_what_was_done),
+        RIGGED(looking_is_not_operating),
         RIGGED(an_empty_host_is_an_answer),
         RIGGED(without_a_daemon_it_is_3),
         RIGGED(version_needs_no_daemon),
