@@ -24,7 +24,7 @@ LAYERS = {
     "engine": "base core host hv",
     "backup": "base core host hv wire store",
     "daemon": "base core host hv wire store config engine backup",
-    "cli": "base core wire config",
+    "cli": "base core wire config backup",
     "agent": "base core wire",
     "copy": "base core host hv wire store backup",
     "sim": "base core host hv engine",
