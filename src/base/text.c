@@ -35,6 +35,20 @@ struct text_shown text_show(const char *text, size_t len)
     return shown;
 }
 
+void text_clean(char *text)
+{
+    char *to = text;
+
+    for (const char *c = text; *c; c++) {
+        unsigned char byte = (unsigned char)*c, next = (unsigned char)c[1];
+        bool is_c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080..U+009F take two bytes */
+
+        c += is_c1;
+        *to++ = byte < 0x20 || byte == 0x7f || is_c1 ? '?' : (char)byte;
+    }
+    *to = '\0';
+}
+
 bool text_is_name(const char *name, size_t len)
 {
     if (len == 0 || len > TEXT_NAME_MAX || name[0] == '.')

@@ -18,6 +18,9 @@ struct text_shown {
  * at a character and ends in "...". `text` needs no end; len 0 gives "". */
 struct text_shown text_show(const char *text, size_t len);
 
+/* Turns the control characters of a text into '?', in place, as text_show() does. */
+void text_clean(char *text);
+
 /* A guest's name is usable in file names, messages and tables: 1..TEXT_NAME_MAX bytes, no control character or blank, no
  * '/', quote or backslash, and no '.' at the front. `name` needs no end. */
 #define TEXT_NAME_MAX 63

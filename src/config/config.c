@@ -195,6 +195,7 @@ static int finish(struct config **c, uint64_t host_memory_bytes, struct config_l
     if ((r = list_sockets(*c, e)) < 0 || (r = list_directories(*c, e)) < 0)
         return r;
     (*c)->path = (*c)->store->files[0];
+    config_check_notify((*c)->store, &(*c)->warnings, &(*c)->notify);
     (*c)->hash = config_store_hash((*c)->store, &(*c)->host);
     *ret = TAKE(*c);
     return 0;

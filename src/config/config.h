@@ -34,6 +34,12 @@ struct config_socket {
     const char *path; /* absolute, shorter than PATHS_SOCKET_SIZE */
 };
 
+/* Who is told of what needs a person's eye, and how often. */
+struct config_notify {
+    const char *command; /* absolute; NULL: nobody is told */
+    uint64_t timeout_usec, interval_usec, stuck_after_usec;
+};
+
 /* Sentences about a configuration, in the order found. */
 struct config_list {
     size_t count;
@@ -51,6 +57,7 @@ struct config {
     bool is_discovery_default; /* nothing is said: with a --runtime-dir of its own, ballastd looks below that instead */
     const struct config_socket *sockets;
     size_t socket_count;
+    struct config_notify notify;
     struct config_list warnings; /* nothing that stops the daemon; to be logged once each */
     uint64_t hash;     /* of what it says, not of how it is written: same hash, same decisions (S6) */
     struct config_store *store;

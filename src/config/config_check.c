@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "config_list.h"
 #include "policy_defaults.h"
@@ -219,4 +221,42 @@ void config_check(struct config_store *s, uint64_t host_memory_bytes, struct con
                 "one by one, or use wider patterns", s->entry_count - s->name_count, CONFIG_PATTERNS_MAX);
     resolve_host(&c, host_memory_bytes >> 10, ret_host);
     check_minimums(&c, host_memory_bytes >> 10, ret_host);
+}
+
+/* A program that can't be run now may be installed later; one that anyone may write runs as we do. */
+static void check_command(const struct config_store *s, struct config_list *warnings)
+{
+    struct config_place place = s->notify.place[CONFIG_NOTIFY_COMMAND];
+    const char *path = s->notify.command;
+    struct stat st;
+
+    if (stat(path, &st) < 0 || access(path, X_OK) < 0)
+        config_list_add(warnings, s, place, errno, "key 'notify.command': '%s' can't be run now: %s",
+                        text_show(path, strlen(path)).s, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        config_list_add(warnings, s, place, EINVAL, "key 'notify.command': '%s' is not a program",
+                        text_show(path, strlen(path)).s);
+    else if (st.st_mode & S_IWOTH)
+        config_list_add(warnings, s, place, EPERM,
+                        "key 'notify.command': anyone may write '%s', and so have ballastd run what he likes: chmod o-w it",
+                        text_show(path, strlen(path)).s);
+}
+
+void config_check_notify(const struct config_store *s, struct config_list *warnings, struct config_notify *ret)
+{
+    uint64_t usec[CONFIG_NOTIFY_KEYS];
+
+    for (unsigned i = 0; i < CONFIG_NOTIFY_KEYS; i++)
+        usec[i] = s->notify.set & (1U << i) ? s->notify.number[i] : config_key_get(CONFIG_SECTION_NOTIFY, i)->fallback;
+    if (s->notify.command)
+        check_command(s, warnings);
+    else if (s->notify.set)
+        config_list_add(warnings, s, s->notify.place[__builtin_ctz(s->notify.set)], EINVAL,
+                        "'notify' has no key 'command': nobody is told anything");
+    *ret = (struct config_notify){
+        .command = s->notify.command,
+        .timeout_usec = usec[CONFIG_NOTIFY_TIMEOUT],
+        .interval_usec = usec[CONFIG_NOTIFY_INTERVAL],
+        .stuck_after_usec = usec[CONFIG_NOTIFY_STUCK_AFTER],
+    };
 }

@@ -9,3 +9,6 @@
  * host_memory_bytes 0: not known. Writes the host's part, resolved. */
 void config_check(struct config_store *s, uint64_t host_memory_bytes, struct config_list *problems,
                   struct config_list *warnings, struct host_config *ret_host);
+
+/* The section `notify` with its defaults. A command that can't be run now is a warning: it may be installed later. */
+void config_check_notify(const struct config_store *s, struct config_list *warnings, struct config_notify *ret);

@@ -63,6 +63,9 @@ const char *config_allowed_text(const struct config_key *key, char text[CONFIG_K
     case CONFIG_INTEGER:
         (void)snprintf(text, size, "%" PRIu64 " to %" PRIu64, key->min, key->max);
         break;
+    case CONFIG_TIME:
+        (void)snprintf(text, size, "%s to %s", units_show_time_exact(key->min).s, units_show_time_exact(key->max).s);
+        break;
     case CONFIG_CHOICE:
         print_choices(text, size, key->choices);
         break;
@@ -97,6 +100,8 @@ const char *config_fallback_text(const struct config_key *key, char text[CONFIG_
         (void)snprintf(text, size, "%s", units_show_share(key->fallback).s);
     } else if (key->type == CONFIG_SIZE || key->type == CONFIG_SIZE_OR_SHARE) {
         (void)snprintf(text, size, "%s", units_show_size_exact(key->fallback << 10).s);
+    } else if (key->type == CONFIG_TIME) {
+        (void)snprintf(text, size, "%s", units_show_time_exact(key->fallback).s);
     } else {
         (void)snprintf(text, size, "%" PRIu64, key->fallback);
     }
@@ -107,6 +112,7 @@ static const char *const section_titles[CONFIG_SECTION_COUNT] = {
     "host: the host's own memory",
     "discover: where guests are found (a list; each entry has one of these keys, and access)",
     "defaults, and each entry of guests: one guest's memory",
+    "notify: a command that is run when something needs a person's eye",
 };
 
 /* Words of help, broken at 100 columns behind an indent of four. */
@@ -200,7 +206,7 @@ static void print_manual_key(FILE *out, const struct config_key *k)
 
 void config_manual_print(FILE *out)
 {
-    static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS"};
+    static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS", "NOTIFY"};
 
     for (unsigned section = 0; section < CONFIG_SECTION_COUNT; section++) {
         (void)fprintf(out, ".SH %s\n", titles[section]);

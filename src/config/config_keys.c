@@ -22,6 +22,13 @@
 #define HOST_OVERCOMMIT_MAX 10000   /* ten promised for one there is: beyond help */
 
 #define GUEST_MEMORY_MIN MIB
+
+#define SECOND 1000000ULL
+#define NOTIFY_TIMEOUT_MAX (600 * SECOND)          /* longer, and messages queue up behind one that hangs */
+#define NOTIFY_TIMEOUT_DEFAULT (30 * SECOND)       /* a mail server's answer takes seconds */
+#define NOTIFY_INTERVAL_MAX (7 * 86400 * SECOND)
+#define NOTIFY_INTERVAL_DEFAULT (300 * SECOND)     /* what goes back and forth faster is one trouble */
+#define NOTIFY_STUCK_AFTER_DEFAULT (300 * SECOND)  /* many move again by themselves: retries go on for minutes */
 #define GUEST_TAX_MAX 9999 /* 99.99 %: at 100 % idle memory would weigh nothing, and a weight of 0 gets nothing */
 
 static const struct config_choice choices_boolean[] = {
@@ -145,6 +152,20 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_GUEST, CONFIG_GUEST_QMP, "qmp", CONFIG_PATH, 1, PATHS_SOCKET_SIZE - 1, 0, 0, NULL, 0,
      "as found in a qmp-directory", true,
      "The socket of the guest's QEMU monitor, for a guest outside any qmp-directory. Only for an entry that names one guest."},
+
+    {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_COMMAND, "command", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0, NULL, 0,
+     "none: nobody is told", false,
+     "The program that is run for each message, with no arguments and without a shell. It finds the facts in its environment "
+     "(BALLAST_EVENT, BALLAST_TEXT ...) and as one JSON document on its standard input."},
+    {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_TIMEOUT, "timeout", CONFIG_TIME, SECOND, NOTIFY_TIMEOUT_MAX, 0, 0, NULL,
+     NOTIFY_TIMEOUT_DEFAULT, NULL, false,
+     "How long the program may run before it is ended, by SIGTERM and 5 s later by SIGKILL."},
+    {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_INTERVAL, "interval", CONFIG_TIME, SECOND, NOTIFY_INTERVAL_MAX, 0, 0, NULL,
+     NOTIFY_INTERVAL_DEFAULT, NULL, false,
+     "Least time between two messages that say the same of the same guest, or of the host."},
+    {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_STUCK_AFTER, "stuck-after", CONFIG_TIME, SECOND, NOTIFY_INTERVAL_MAX, 0, 0, NULL,
+     NOTIFY_STUCK_AFTER_DEFAULT, NULL, false,
+     "How long a guest must not have moved to its size before that is worth a message."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 
@@ -156,7 +177,7 @@ const struct config_top config_tops[] = {
     {"meter", false, "Metering of what each guest held."},
     {"tariffs", false, "Prices of memory."},
     {"backup", false, "Live backup."},
-    {"notify", false, "Messages to people and programs."},
+    {"notify", true, "A command that is run when something needs a person's eye."},
 };
 const size_t config_top_count = sizeof(config_tops) / sizeof(config_tops[0]);
 
@@ -260,6 +281,17 @@ static int parse_plain(const struct config_key *key, const char *text, size_t le
     return 0;
 }
 
+static int parse_time(const struct config_key *key, const char *text, size_t len, uint64_t *ret_usec, struct err *e)
+{
+    uint64_t usec;
+    int r = units_parse_time(text, len, &usec, e);
+
+    if (r < 0 || (r = check_range(key, text, len, usec, key->min, key->max, e)) < 0)
+        return r;
+    *ret_usec = usec;
+    return 0;
+}
+
 /* A sentence of units.c has an example, but not what this key allows. */
 static int add_allowed(const struct config_key *key, struct err *e)
 {
@@ -297,6 +329,9 @@ int config_value_parse(const struct config_key *key, const char *text, size_t le
     case CONFIG_SHARE:
         is_share = true;
         r = parse_share(key, text, len, key->min, key->max, &value, e);
+        break;
+    case CONFIG_TIME:
+        r = parse_time(key, text, len, &value, e);
         break;
     case CONFIG_FACTOR:
     case CONFIG_INTEGER:

@@ -15,6 +15,7 @@ enum config_section {
     CONFIG_SECTION_HOST,
     CONFIG_SECTION_DISCOVER, /* keys of one entry of the list */
     CONFIG_SECTION_GUEST,    /* `defaults` and each entry of `guests` */
+    CONFIG_SECTION_NOTIFY,
     CONFIG_SECTION_COUNT
 };
 
@@ -24,6 +25,7 @@ enum config_type {
     CONFIG_SHARE,         /* 1/100 % */
     CONFIG_FACTOR,        /* thousandths */
     CONFIG_INTEGER,
+    CONFIG_TIME,          /* microseconds */
     CONFIG_CHOICE,        /* value: that of the choice */
     CONFIG_PATH,          /* absolute */
     CONFIG_TEXT,          /* one line of printable text */
@@ -40,7 +42,7 @@ struct config_choice {
 
 struct config_key {
     enum config_section section;
-    unsigned id;         /* enum config_host_key, config_discover_key, config_guest_key */
+    unsigned id;         /* enum config_host_key, config_discover_key, config_guest_key ... */
     const char *name;
     enum config_type type;
     uint64_t min, max;   /* allowed, both included; text: longest, in bytes */
@@ -84,6 +86,14 @@ enum config_guest_key {
     CONFIG_GUEST_OWNER,
     CONFIG_GUEST_QMP,
     CONFIG_GUEST_KEYS
+};
+
+enum config_notify_key {
+    CONFIG_NOTIFY_COMMAND,
+    CONFIG_NOTIFY_TIMEOUT,
+    CONFIG_NOTIFY_INTERVAL,
+    CONFIG_NOTIFY_STUCK_AFTER,
+    CONFIG_NOTIFY_KEYS
 };
 
 /* A discover entry's `access`. */

@@ -290,7 +290,9 @@ static bool read_guest_entry(struct walk *w, const struct pair *p)
     return read_guest_values(w, p->value, path, &entry->values, entry);
 }
 
-static bool read_guests(struct walk *w, const yaml_node_t *map)
+/* A section of keys; `needs` says what it is made of. */
+static bool read_section(struct walk *w, const yaml_node_t *map, const char *name, const char *needs,
+                         bool (*read_pair)(struct walk *w, const struct pair *p))
 {
     struct pair *pairs = NULL;
     size_t count = 0;
@@ -299,13 +301,12 @@ static bool read_guests(struct walk *w, const yaml_node_t *map)
     if (is_empty(map))
         return true;
     if (map->type != YAML_MAPPING_NODE) {
-        problem(w, map, "'guests' has %s, but needs an entry for each guest or pattern, such as '\"web*\": {minimum: 512 "
-                "MiB}'", kind_of(map));
+        problem(w, map, "'%s' has %s, but needs %s", name, kind_of(map), needs);
         return true;
     }
-    is_alive = pairs_of(w, map, "guests", &pairs, &count);
+    is_alive = pairs_of(w, map, name, &pairs, &count);
     for (size_t i = 0; is_alive && i < count; i++)
-        is_alive = read_guest_entry(w, &pairs[i]);
+        is_alive = read_pair(w, &pairs[i]);
     free(pairs);
     return is_alive;
 }
@@ -331,24 +332,25 @@ static bool read_host_pair(struct walk *w, const struct pair *p)
     return true;
 }
 
-static bool read_host(struct walk *w, const yaml_node_t *map)
+static bool read_notify_pair(struct walk *w, const struct pair *p)
 {
-    struct pair *pairs = NULL;
-    size_t count = 0;
-    bool is_alive;
+    const struct config_key *key = config_key_find(CONFIG_SECTION_NOTIFY, scalar_text(p->key), scalar_len(p->key));
+    struct config_notify_values *notify = &w->r->store->notify;
+    char hint[256];
+    uint64_t value;
+    bool is_share;
 
-    if (is_empty(map))
-        return true;
-    if (map->type != YAML_MAPPING_NODE) {
-        problem(w, map, "'host' has %s, but needs keys such as 'reserve: 2 GiB', each in a line of its own, indented",
-                kind_of(map));
-        return true;
+    if (!key) {
+        suggest_key(CONFIG_SECTION_NOTIFY, scalar_text(p->key), hint, sizeof(hint));
+        problem(w, p->key, "unknown key 'notify.%s': %s", scalar_shown(p->key).s, hint);
+    } else if (read_value(w, key, p->value, "notify", &value, &is_share)) {
+        notify->set |= 1U << key->id;
+        notify->number[key->id] = value;
+        notify->place[key->id] = place_of(w, p->value);
+        if (key->id == CONFIG_NOTIFY_COMMAND)
+            return (notify->command = copy_scalar(w, p->value)) != NULL;
     }
-    is_alive = pairs_of(w, map, "host", &pairs, &count);
-    for (size_t i = 0; is_alive && i < count; i++)
-        is_alive = read_host_pair(w, &pairs[i]);
-    free(pairs);
-    return is_alive;
+    return true;
 }
 
 static bool read_directory(struct walk *w, const yaml_node_t *node)
@@ -452,7 +454,7 @@ static void refuse_top(struct walk *w, const yaml_node_t *key)
     if (best)
         problem(w, key, "unknown key '%s': did you mean '%s'?", scalar_shown(key).s, best);
     else
-        problem(w, key, "unknown key '%s': known here are host, discover, defaults and guests", scalar_shown(key).s);
+        problem(w, key, "unknown key '%s': known here are host, discover, defaults, guests and notify", scalar_shown(key).s);
 }
 
 static bool read_top_pair(struct walk *w, const struct pair *p)
@@ -472,13 +474,18 @@ static bool read_top_pair(struct walk *w, const struct pair *p)
         config_list_add(w->r->warnings, w->r->store, place_of(w, p->key), ENOTSUP,
                         "key '%s' is not active in this version: what it says is ignored", top->name);
     } else if (scalar_is(p->key, "host")) {
-        return read_host(w, p->value);
+        return read_section(w, p->value, "host", "keys such as 'reserve: 2 GiB', each in a line of its own, indented",
+                            read_host_pair);
+    } else if (scalar_is(p->key, "notify")) {
+        return read_section(w, p->value, "notify", "keys such as 'command: /etc/ballast/notify', each in a line of its own, "
+                            "indented", read_notify_pair);
     } else if (scalar_is(p->key, "discover")) {
         return read_discover(w, p->value);
     } else if (scalar_is(p->key, "defaults")) {
         return read_guest_values(w, p->value, "defaults", &w->r->store->defaults, NULL);
     } else {
-        return read_guests(w, p->value);
+        return read_section(w, p->value, "guests", "an entry for each guest or pattern, such as '\"web*\": {minimum: 512 "
+                            "MiB}'", read_guest_entry);
     }
     return true;
 }

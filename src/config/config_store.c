@@ -33,6 +33,7 @@ struct config_store *config_store_free(struct config_store *s)
         free(s->entries[i].values.owner);
         free(s->entries[i].values.qmp);
     }
+    free(s->notify.command);
     free(s->defaults.owner);
     free(s->defaults.qmp);
     free(s->files);

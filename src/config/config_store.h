@@ -41,10 +41,18 @@ struct config_host_values {
     struct config_place place[CONFIG_HOST_KEYS];
 };
 
+struct config_notify_values {
+    uint32_t set; /* bit: enum config_notify_key */
+    uint64_t number[CONFIG_NOTIFY_KEYS];
+    char *command; /* owned; NULL: not set */
+    struct config_place place[CONFIG_NOTIFY_KEYS];
+};
+
 struct config_store {
     char **files; /* names for sentences; files[0] is the main one */
     size_t file_count;
     struct config_host_values host;
+    struct config_notify_values notify;
     struct config_values defaults;
     struct config_entry *entries; /* after config_store_sort(): names by name, then patterns, most specific first */
     size_t entry_count, entry_room;

@@ -21,6 +21,8 @@
 #include "journal.h"
 #include "log.h"
 #include "log_writer.h"
+#include "notify.h"
+#include "notify_watch.h"
 #include "operate.h"
 #include "own.h"
 #include "status.h"
@@ -29,7 +31,7 @@
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
 #define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
 #define DAEMON_OPERATE_GROUP "ballast-operate" /* and members of this one may also operate it */
-#define DAEMON_NOTIFY_USEC (10 * 1000000ULL)     /* the line that `systemctl status` shows */
+#define DAEMON_SYSTEMD_USEC (10 * 1000000ULL)    /* the line that `systemctl status` shows */
 
 struct daemon {
     struct options options;
@@ -47,7 +49,9 @@ struct daemon {
     struct operate *operate;
     struct status status;
     struct tell tell;
-    uint64_t notified_usec;
+    struct notify *notify;
+    struct notify_watch *watch;
+    uint64_t systemd_usec; /* it was told last */
     bool is_stopping;
 };
 
@@ -119,8 +123,10 @@ static void daemon_on_vanished(void *user, const struct engine_guest *g, const c
     struct daemon *d = user;
 
     history_vanished(d->history, engine_guest_slot(d->engine, g));
-    if (!d->is_stopping)
-        tell_vanished(&d->tell, g, reason);
+    if (d->is_stopping)
+        return;
+    tell_vanished(&d->tell, g, reason);
+    notify_watch_gone(d->watch, g->vm->name, daemon_now_usec());
 }
 
 static void daemon_on_happened(void *user, const struct engine_guest *g, enum hv_happening what)
@@ -135,6 +141,7 @@ static void daemon_on_flags(void *user, const struct engine_guest *g, uint32_t b
     struct daemon *d = user;
 
     tell_flags(&d->tell, g, before);
+    notify_watch_flags(d->watch, g, daemon_now_usec());
 }
 
 static void daemon_on_trouble(void *user, const struct engine_guest *g, const struct err *e)
@@ -151,6 +158,7 @@ static void daemon_on_host_state(void *user, enum host_state before, const struc
     struct daemon *d = user;
 
     tell_host_state(&d->tell, before, host);
+    notify_watch_host(d->watch, host, daemon_now_usec());
 }
 
 /* ---- configuration and drivers ---- */
@@ -196,6 +204,32 @@ static void daemon_make_guests_dir(struct daemon *d)
                   strerror(errno));
     log_warning("%s", e.text);
     status_warn(&d->status, e.text);
+}
+
+/* Without messages all the rest works as well. */
+static void daemon_configure_notify(struct daemon *d)
+{
+    const struct config_notify *c = &d->config->notify;
+    struct err e = {0};
+
+    notify_watch_configure(d->watch, c->interval_usec, c->stuck_after_usec);
+    if (notify_configure(d->notify, c->command, c->timeout_usec, &e) >= 0)
+        return;
+    log_error("nobody is told of anything by the notify command: %s", e.text);
+    status_warn(&d->status, e.text);
+}
+
+static int daemon_open_notify(struct daemon *d, struct err *e)
+{
+    int r = notify_new(d->host_name, &d->notify, e);
+
+    if (r >= 0)
+        r = notify_watch_new(notify_offer, d->notify, &d->watch, e);
+    if (r < 0)
+        return r;
+    d->status.notify = d->notify;
+    daemon_configure_notify(d);
+    return 0;
 }
 
 static int daemon_open_driver(struct daemon *d, const struct config *config, struct hv **ret, struct err *e)
@@ -269,6 +303,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
     d->config = TAKE(fresh);
     fresh = old; /* freed below, after the engine has asked anew */
     daemon_status_config(d);
+    daemon_configure_notify(d);
     engine_config = daemon_engine_config(d, d->config);
     engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
     return 0;
@@ -309,14 +344,14 @@ static int daemon_open_operate(struct daemon *d, struct err *e)
 
 /* ---- the loop ---- */
 
-static void daemon_notify(struct daemon *d, uint64_t now_usec)
+static void daemon_tell_systemd(struct daemon *d, uint64_t now_usec)
 {
     static const char *const states[HOST_STATE_COUNT] = {"high", "soft", "hard", "low"};
     const struct host *host = engine_host(d->engine);
 
-    if (now_usec < d->notified_usec + DAEMON_NOTIFY_USEC)
+    if (now_usec < d->systemd_usec + DAEMON_SYSTEMD_USEC)
         return;
-    d->notified_usec = now_usec;
+    d->systemd_usec = now_usec;
     (void)sd_notifyf(0, "STATUS=%zu guests hold %llu MiB of %llu MiB; host memory is %s", engine_count(d->engine),
                      (unsigned long long)(host->held_kib / 1024), (unsigned long long)(host->memory_kib / 1024),
                      states[host->state]); /* for people only: its failure changes nothing */
@@ -333,7 +368,8 @@ static int daemon_on_timer(sd_event_source *source, uint64_t usec, void *user)
     if (r < 0)
         return r;
     history_tick(d->history, d->engine, now);
-    daemon_notify(d, now);
+    daemon_tell_systemd(d, now);
+    notify_watch_tick(d->watch, d->engine, now);
     if (d->journal)
         journal_save(d->journal, d->engine, now, /* at_once= */ false);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -490,6 +526,8 @@ int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_
     if (r >= 0)
         r = log_writer_start(e);
     if (r >= 0)
+        r = daemon_open_notify(d, e);
+    if (r >= 0)
         daemon_make_guests_dir(d);
     if (r >= 0)
         daemon_open_journal(d);
@@ -514,6 +552,8 @@ struct daemon *daemon_free(struct daemon *d)
     d->engine = engine_free(d->engine);
     d->history = history_free(d->history);
     d->operate = operate_free(d->operate);
+    d->notify = notify_free(d->notify);
+    d->watch = notify_watch_free(d->watch);
     for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
         (void)sd_event_source_unref(d->signals[i]);
     (void)sd_event_source_unref(d->timer);

@@ -424,6 +424,8 @@ static size_t source_warnings(void *user, struct wire_warning *ret, size_t cap)
 
     status_fill_host(s, &h);
     n = status_host_warnings(&h, ret, cap);
+    if (s->notify && n < cap)
+        n += notify_warning(s->notify, ret[n].text, sizeof(ret[n].text), &ret[n].age_ms);
     for (size_t i = 0; i < s->warning_count && n < cap; i++, n++) {
         wire_text_copy(ret[n].text, sizeof(ret[n].text), s->warnings[i].text);
         ret[n].age_ms = now > s->warnings[i].time_usec ? (now - s->warnings[i].time_usec) / 1000 : 0;

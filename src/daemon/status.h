@@ -7,6 +7,7 @@
 #include "api.h"
 #include "engine.h"
 #include "history.h"
+#include "notify.h"
 
 /* What the engine knows, in the words and units of the status document (wire_status.h). Reads only. */
 
@@ -16,6 +17,7 @@ struct status {
     const char *config_file;    /* NULL: none, guests are only watched */
     uint64_t config_hash;       /* of the configuration that holds now (S6) */
     const char *guests_dir;     /* where guests' monitors are looked for (the first place); NULL: by name only */
+    struct notify *notify;      /* NULL: none */
     bool dry_run;
     uint64_t started_usec;
     uint64_t (*now_usec)(void); /* the clock that drives the engine */

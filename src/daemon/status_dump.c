@@ -141,6 +141,10 @@ void status_dump(const struct status *s, struct wire_text *out)
     wire_text_u64(t, s->now_usec());
     member(t, "started_usec", s->started_usec);
     dump_host(t, engine_host(s->engine));
+    if (s->notify) {
+        wire_text_adds(t, ",\n\"notify\":");
+        notify_print(s->notify, t);
+    }
     wire_text_adds(t, ",\n\"guests\":[");
     for (size_t i = 0; i < n; i++) {
         const struct engine_guest *g = engine_guest_at(s->engine, i);
