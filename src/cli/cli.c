@@ -31,6 +31,12 @@ const struct cli_command cli_commands[] = {
      "kept. Guests are sampled and metered on."},
     {"on", cmd_on, CLI_OPTION_JSON, 0, 0, "[--json]", "guests are moved again, after `off`",
      "Ends `ballast off`. Guests that were paused by name stay so until `ballast resume GUEST`."},
+    {"top", cmd_top, CLI_OPTION_JSON, 0, 0, "[--json]",
+     "the host and all guests on the whole screen, live",
+     "A bar for the host and one for each guest (what it needs, what it has beyond, what it lacks, up to its maximum), its "
+     "demand of the last five minutes, and for the guest you choose what is decided about it and why, and what was moved "
+     "lately. Keys: up and down choose, n a d p m i sort by name, assigned, demand, pressure, moved, priority, / shows "
+     "only some, ? explains, q leaves. A ballastd that restarts is waited for. --json prints once what top shows."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "

@@ -8,42 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fixture_golden.h"
 #include "fixture_status.h"
-#include "golden.h"
 #include "own.h"
 #include "term.h"
 #include "view_guest.h"
 #include "view_status.h"
 
 OWN_DEFINE(wire_status);
-
-/* What an administrator sees, as files: GOLDEN_UPDATE=1 writes them anew; look at the difference before committing
- * it. */
-static void golden_check(const char *name, const struct wire_text *t)
-{
-    char path[512], *want = NULL;
-    size_t size = 0;
-    FILE *f;
-
-    assert_false(t->failed);
-    (void)snprintf(path, sizeof(path), "%s/%s", GOLDEN_DIR, name);
-    if (getenv("GOLDEN_UPDATE")) {
-        f = fopen(path, "w");
-        assert_non_null(f);
-        assert_int_equal(fwrite(t->data, 1, t->length, f), t->length);
-        assert_int_equal(fclose(f), 0);
-        return;
-    }
-    f = fopen(path, "r");
-    if (!f)
-        fail_msg("no golden file '%s'", path);
-    if (getdelim(&want, &size, '\0', f) < 0)
-        fail_msg("cannot read '%s'", path);
-    (void)fclose(f);
-    if (strcmp(want, t->data) != 0)
-        fail_msg("%s differs; this is what came:\n%s", name, t->data);
-    free(want);
-}
 
 static const struct term pipe_term = {.width = TERM_WIDTH_UNLIMITED};
 static const struct term narrow_term = {.width = 80};
