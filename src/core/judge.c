@@ -75,7 +75,8 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
     /* S1b: until its driver reports, a guest that was reset may touch all it booted with, whatever `actual` says. So may one
      * that we have just found: it may be booting. */
     bool reported = !g->reset_usec && g->view.time_usec && g->view.time_usec + USEC_PER_SEC >= g->appeared_usec;
-    if (!reported && !switches->no_reset_count)
+    /* So may one in breach: a driver that was unloaded and `actual` forged within a moment show no reset at all. */
+    if ((!reported || g->breach) && !switches->no_reset_count)
         v->counted_kib = kib_max(v->counted_kib, kib_max(guest_boot_kib(g), g->reset_assigned_kib));
     v->sample_age_usec = OBS_UNSET;
     if (g->view.time_usec)

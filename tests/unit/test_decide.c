@@ -280,6 +280,7 @@ static void breach_is_counted_and_reported_by_what_it_holds(void **state)
     }
     assert_true(w.guest[0].verdict.flags & GUEST_FLAG_BREACH);
     assert_int_equal(w.guest[0].verdict.held_kib, 900 * MK);
+    assert_int_equal(w.guest[0].verdict.counted_kib, 1024 * MK); /* against grants: all it may touch */
     assert_int_equal(w.guest[0].breaches, 1);
     assert_int_equal(w.guest[0].verdict.levels.lower_kib, 900 * MK);
     assert_order(&w, 0, GUEST_ORDER_NONE, GUEST_REASON_NOT_MANAGED);
