@@ -71,13 +71,19 @@ static void print_text(struct wire_text *t, const struct term *term, const struc
     for (size_t i = 0; i < c->qmp_directory_count; i++) {
         wire_text_adds(t, "  looks for guests' monitors (NAME.qmp) in ");
         (void)term_text(term, t, c->qmp_directories[i], 0);
-        wire_text_adds(t, "\n");
+        wire_text_adds(t, c->qmp_directories_shared[i] ? " (shared with others)\n" : "\n");
     }
     for (size_t i = 0; i < c->socket_count; i++) {
         wire_text_adds(t, "  guest ");
         (void)term_text(term, t, c->sockets[i].name, 0);
         wire_text_adds(t, ": monitor ");
-        (void)term_text(term, t, c->sockets[i].path, 0);
+        (void)term_text(term, t, c->sockets[i].path ? c->sockets[i].path : "as found", 0);
+        if (c->sockets[i].has_access)
+            wire_text_adds(t, c->sockets[i].is_shared ? " (shared with others)" : " (ballast's own)");
+        if (c->sockets[i].agent) {
+            wire_text_adds(t, ", agent ");
+            (void)term_text(term, t, c->sockets[i].agent, 0);
+        }
         wire_text_adds(t, "\n");
     }
 }

@@ -144,20 +144,21 @@ static int read_drop_ins(struct config_reader *r, const char *main_path, struct 
     return result;
 }
 
-/* Explicit sockets as a list; strings stay with their entries. */
+/* Guests whose entry names a socket or says whose it is; strings stay with their entries. */
 static int list_sockets(struct config *c, struct err *e)
 {
     struct config_store *s = c->store;
-    size_t count = 0;
 
-    for (size_t i = 0; i < s->name_count; i++)
-        count += s->entries[i].values.qmp != NULL;
-    s->sockets = calloc(count + 1, sizeof(*s->sockets));
+    s->sockets = calloc(s->name_count + 1, sizeof(*s->sockets));
     if (!s->sockets)
         return no_memory(e);
     for (size_t i = 0; i < s->name_count; i++) {
-        if (s->entries[i].values.qmp)
-            s->sockets[c->socket_count++] = (struct config_socket){s->entries[i].name, s->entries[i].values.qmp};
+        const struct config_values *v = &s->entries[i].values;
+        bool has_access = v->set & 1U << CONFIG_GUEST_ACCESS;
+
+        if (v->qmp || v->agent || has_access)
+            s->sockets[c->socket_count++] = (struct config_socket){
+                s->entries[i].name, v->qmp, v->agent, has_access, v->number[CONFIG_GUEST_ACCESS] == CONFIG_ACCESS_SHARE};
     }
     c->sockets = s->sockets;
     return 0;
@@ -177,6 +178,7 @@ static int list_directories(struct config *c, struct err *e)
         return r;
     c->is_discovery_default = !s->has_discover;
     c->qmp_directories = (const char *const *)s->directories;
+    c->qmp_directories_shared = s->directories_shared;
     c->qmp_directory_count = s->directory_count;
     return 0;
 }

@@ -28,10 +28,12 @@
 /* Sizes in the configuration are at most this: 2^46 bytes, the physical address space of x86-64 processors. */
 #define CONFIG_SIZE_MAX (1ULL << 46)
 
-/* A monitor socket given by name: guests.NAME.qmp. */
+/* What is said of one guest's sockets by its name: guests.NAME.qmp, .access and .agent. */
 struct config_socket {
-    const char *name; /* the guest's */
-    const char *path; /* absolute, shorter than PATHS_SOCKET_SIZE */
+    const char *name;  /* the guest's */
+    const char *path;  /* of its monitor: absolute, shorter than PATHS_SOCKET_SIZE; NULL: not said */
+    const char *agent; /* the same of its agent's port */
+    bool has_access, is_shared;
 };
 
 /* Who is told of what needs a person's eye, and how often. */
@@ -53,6 +55,7 @@ struct config {
     bool is_file;      /* false: there is none; then guests are watched only, unless an entry of guests.d says else */
     struct host_config host;   /* reserve resolved; memory_kib 0 where the configuration names none */
     const char *const *qmp_directories; /* at least the default one where nothing is said */
+    const bool *qmp_directories_shared; /* for each of them: others use its monitors, too */
     size_t qmp_directory_count;
     bool is_discovery_default; /* nothing is said: with a --runtime-dir of its own, ballastd looks below that instead */
     const struct config_socket *sockets;

@@ -37,8 +37,8 @@ static const struct config_choice choices_boolean[] = {
 };
 
 static const struct config_choice choices_access[] = {
-    {"own", CONFIG_ACCESS_OWN, "the monitors in this directory are for ballast alone"},
-    {"share", CONFIG_ACCESS_SHARE, "others use them, too (not possible in this version: give ballast a monitor of its own)"},
+    {"own", CONFIG_ACCESS_OWN, "ballast has the monitor for itself and stays connected: its events are heard at once"},
+    {"share", CONFIG_ACCESS_SHARE, "others use it, too: ballast connects for one batch of commands at a time, once a second"},
     {NULL, 0, NULL},
 };
 
@@ -152,6 +152,12 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_GUEST, CONFIG_GUEST_QMP, "qmp", CONFIG_PATH, 1, PATHS_SOCKET_SIZE - 1, 0, 0, NULL, 0,
      "as found in a qmp-directory", true,
      "The socket of the guest's QEMU monitor, for a guest outside any qmp-directory. Only for an entry that names one guest."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_ACCESS, "access", CONFIG_CHOICE, 0, 0, 0, 0, choices_access, CONFIG_ACCESS_OWN,
+     "as its qmp-directory has it, else own", true,
+     "Whether ballast has the guest's monitor for itself. Only for an entry that names one guest."},
+    {CONFIG_SECTION_GUEST, CONFIG_GUEST_AGENT, "agent", CONFIG_PATH, 1, PATHS_SOCKET_SIZE - 1, 0, 0, NULL, 0,
+     "beside the monitor: NAME.agent for NAME.qmp, else the monitor's path with .agent behind it", true,
+     "The socket behind the guest's port for ballast-agent. Only for an entry that names one guest."},
 
     {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_COMMAND, "command", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0, NULL, 0,
      "none: nobody is told", false,

@@ -85,6 +85,8 @@ enum config_guest_key {
     CONFIG_GUEST_IDLE_TAX,
     CONFIG_GUEST_OWNER,
     CONFIG_GUEST_QMP,
+    CONFIG_GUEST_ACCESS,
+    CONFIG_GUEST_AGENT,
     CONFIG_GUEST_KEYS
 };
 
@@ -96,7 +98,7 @@ enum config_notify_key {
     CONFIG_NOTIFY_KEYS
 };
 
-/* A discover entry's `access`. */
+/* `access` of an entry of discover or of guests. */
 enum config_access {
     CONFIG_ACCESS_OWN,
     CONFIG_ACCESS_SHARE

@@ -209,8 +209,10 @@ static bool read_guest_pair(struct walk *w, const struct pair *p, const char *pa
     }
     if (!read_value(w, key, p->value, path, &value, &is_share))
         return true;
-    if (key->id == CONFIG_GUEST_OWNER || key->id == CONFIG_GUEST_QMP) {
-        char **text = key->id == CONFIG_GUEST_OWNER ? &values->owner : &values->qmp;
+    if (key->type == CONFIG_PATH || key->type == CONFIG_TEXT) {
+        char **text = key->id == CONFIG_GUEST_OWNER ? &values->owner
+                      : key->id == CONFIG_GUEST_QMP ? &values->qmp
+                                                    : &values->agent;
 
         *text = copy_scalar(w, p->value);
         if (!*text)
@@ -375,8 +377,15 @@ static bool read_directory(struct walk *w, const yaml_node_t *node)
     return true;
 }
 
+/* What one entry of `discover` says. */
+struct discover_item {
+    unsigned sources;
+    const yaml_node_t *access; /* NULL: not said */
+    bool is_shared, is_directory;
+};
+
 /* One key of one entry of `discover`. */
-static bool read_discover_pair(struct walk *w, const struct pair *p, unsigned *sources)
+static bool read_discover_pair(struct walk *w, const struct pair *p, struct discover_item *item)
 {
     const struct config_key *key = config_key_find(CONFIG_SECTION_DISCOVER, scalar_text(p->key), scalar_len(p->key));
     char hint[256];
@@ -388,17 +397,18 @@ static bool read_discover_pair(struct walk *w, const struct pair *p, unsigned *s
         problem(w, p->key, "unknown key 'discover.%s': %s", scalar_shown(p->key).s, hint);
         return true;
     }
-    *sources += key->id != CONFIG_DISCOVER_ACCESS;
+    item->sources += key->id != CONFIG_DISCOVER_ACCESS;
     if (!read_value(w, key, p->value, "discover", &value, &is_share))
         return true;
-    if (key->id == CONFIG_DISCOVER_ACCESS && value == CONFIG_ACCESS_SHARE) {
-        problem(w, p->value, "key 'discover.access': this version cannot share a monitor with other programs: start the "
-                "guests with a second '-mon' for ballast and leave 'access' out");
+    if (key->id == CONFIG_DISCOVER_ACCESS) {
+        item->access = p->key;
+        item->is_shared = value == CONFIG_ACCESS_SHARE;
     } else if (key->id == CONFIG_DISCOVER_LIBVIRT || (key->id == CONFIG_DISCOVER_XEN && value)) {
         config_list_add(w->r->warnings, w->r->store, place_of(w, p->key), ENOTSUP,
                         "key 'discover.%s': this build has no %s driver, so none of its guests are found here", key->name,
                         key->name);
     } else if (key->id == CONFIG_DISCOVER_QMP_DIRECTORY) {
+        item->is_directory = true;
         return read_directory(w, p->value);
     }
     return true;
@@ -408,8 +418,9 @@ static bool read_discover_item(struct walk *w, const yaml_node_t *item)
 {
     struct pair *pairs = NULL;
     size_t count = 0;
-    unsigned sources = 0;
+    struct discover_item found = {0};
     size_t problems = w->r->problems->count + w->r->problems->more;
+    size_t directories = w->r->store->directory_count;
     bool is_alive;
 
     if (item->type != YAML_MAPPING_NODE) {
@@ -419,11 +430,15 @@ static bool read_discover_item(struct walk *w, const yaml_node_t *item)
     }
     is_alive = pairs_of(w, item, "discover", &pairs, &count);
     for (size_t i = 0; is_alive && i < count; i++)
-        is_alive = read_discover_pair(w, &pairs[i], &sources);
+        is_alive = read_discover_pair(w, &pairs[i], &found);
     free(pairs);
-    if (is_alive && sources != 1 && problems == w->r->problems->count + w->r->problems->more)
+    if (w->r->store->directory_count > directories)
+        w->r->store->directories_shared[directories] = found.is_shared;
+    if (is_alive && found.access && !found.is_directory && found.sources > 0)
+        problem(w, found.access, "key 'discover.access' belongs to a qmp-directory: leave it out here");
+    if (is_alive && found.sources != 1 && problems == w->r->problems->count + w->r->problems->more)
         problem(w, item, "an entry of 'discover' has %u sources, but needs exactly one of qmp-directory, libvirt and xen",
-                sources);
+                found.sources);
     return is_alive;
 }
 

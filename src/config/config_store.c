@@ -32,10 +32,12 @@ struct config_store *config_store_free(struct config_store *s)
         free(s->entries[i].name);
         free(s->entries[i].values.owner);
         free(s->entries[i].values.qmp);
+        free(s->entries[i].values.agent);
     }
     free(s->notify.command);
     free(s->defaults.owner);
     free(s->defaults.qmp);
+    free(s->defaults.agent);
     free(s->files);
     free(s->directories);
     free(s->entries);
@@ -245,7 +247,7 @@ static uint64_t hash_values(uint64_t hash, const struct config_values *v)
     hash = hash_number(hash, v->set);
     for (unsigned id = 0; id < CONFIG_GUEST_KEYS; id++)
         hash = hash_number(hash, v->set & (1U << id) ? v->number[id] : 0);
-    return hash_text(hash_text(hash, v->owner), v->qmp);
+    return hash_text(hash_text(hash_text(hash, v->owner), v->qmp), v->agent);
 }
 
 uint64_t config_store_hash(const struct config_store *s, const struct host_config *host)
@@ -261,6 +263,6 @@ uint64_t config_store_hash(const struct config_store *s, const struct host_confi
     for (size_t i = 0; i < s->entry_count; i++)
         hash = hash_values(hash_text(hash, s->entries[i].name), &s->entries[i].values);
     for (size_t i = 0; i < s->directory_count; i++)
-        hash = hash_text(hash, s->directories[i]);
+        hash = hash_number(hash_text(hash, s->directories[i]), s->directories_shared[i]);
     return hash;
 }

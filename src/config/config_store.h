@@ -22,7 +22,7 @@ struct config_values {
     uint32_t set; /* bit: enum config_guest_key */
     uint64_t number[CONFIG_GUEST_KEYS];
     struct config_place place[CONFIG_GUEST_KEYS];
-    char *owner, *qmp; /* owned; NULL: not set */
+    char *owner, *qmp, *agent; /* owned; NULL: not set */
 };
 
 struct config_entry {
@@ -58,6 +58,7 @@ struct config_store {
     size_t entry_count, entry_room;
     size_t name_count;            /* entries that are no patterns */
     char **directories;
+    bool directories_shared[CONFIG_DIRECTORIES_MAX];
     size_t directory_count;
     bool has_discover;
     struct config_socket *sockets;

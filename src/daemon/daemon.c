@@ -14,10 +14,11 @@
 
 #include "api.h"
 #include "config.h"
+#include "discovery.h"
 #include "engine.h"
 #include "history.h"
 #include "host.h"
-#include "hv_qmp.h"
+#include "hv.h"
 #include "journal.h"
 #include "log.h"
 #include "log_writer.h"
@@ -179,18 +180,12 @@ static int daemon_load(const struct daemon *d, struct config **ret, struct err *
     return 0;
 }
 
-/* Where guests are looked for: as configured, else below the runtime directory. */
-static const char *daemon_directory(const struct daemon *d, const struct config *config, size_t i)
-{
-    return config->is_discovery_default ? d->guests_dir : config->qmp_directories[i];
-}
-
 /* What the status says of the configuration that holds now. */
 static void daemon_status_config(struct daemon *d)
 {
     d->status.config_file = d->config->is_file ? d->config->path : NULL;
     d->status.config_hash = d->config->hash;
-    d->status.guests_dir = d->config->qmp_directory_count ? daemon_directory(d, d->config, 0) : NULL;
+    d->status.guests_dir = d->config->qmp_directory_count ? discovery_directory(d->config, d->guests_dir, 0) : NULL;
 }
 
 /* So that QEMU can put its socket there. Only the place that is ours: what a configuration names is its writer's. */
@@ -234,42 +229,12 @@ static int daemon_open_notify(struct daemon *d, struct err *e)
 
 static int daemon_open_driver(struct daemon *d, const struct config *config, struct hv **ret, struct err *e)
 {
-    AUTO_FREE struct hv_qmp_socket *sockets = calloc(config->socket_count + 1, sizeof(*sockets));
-    AUTO_FREE const char **directories = calloc(config->qmp_directory_count + 1, sizeof(*directories));
-
-    if (!sockets || !directories)
-        return err_set(e, ENOMEM, "no memory for the list of monitors");
-    for (size_t i = 0; i < config->socket_count; i++)
-        sockets[i] = (struct hv_qmp_socket){config->sockets[i].name, config->sockets[i].path};
-    for (size_t i = 0; i < config->qmp_directory_count; i++)
-        directories[i] = daemon_directory(d, config, i);
-    struct hv_qmp_config driver = {
-        .loop = d->loop,
-        .listener = *engine_listener(d->engine),
-        .directories = directories,
-        .directories_n = config->qmp_directory_count,
-        .sockets = sockets,
-        .sockets_n = config->socket_count,
-    };
-    return hv_qmp_open(&driver, ret, e);
+    return discovery_open(config, d->guests_dir, d->loop, engine_listener(d->engine), ret, e);
 }
 
 static struct engine_config daemon_engine_config(const struct daemon *d, const struct config *config)
 {
     return (struct engine_config){.host = config->host, .dry_run = d->options.dry_run};
-}
-
-static bool daemon_same_discovery(const struct config *a, const struct config *b)
-{
-    if (a->qmp_directory_count != b->qmp_directory_count || a->socket_count != b->socket_count)
-        return false;
-    for (size_t i = 0; i < a->qmp_directory_count; i++)
-        if (strcmp(a->qmp_directories[i], b->qmp_directories[i]) != 0)
-            return false;
-    for (size_t i = 0; i < a->socket_count; i++)
-        if (strcmp(a->sockets[i].name, b->sockets[i].name) != 0 || strcmp(a->sockets[i].path, b->sockets[i].path) != 0)
-            return false;
-    return true;
 }
 
 /* A monitor takes one client at a time: the old driver must go before the new one can come. */
@@ -294,7 +259,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
 
     if (r < 0)
         return r;
-    if (!daemon_same_discovery(d->config, fresh)) {
+    if (!discovery_is_same(d->config, fresh)) {
         r = daemon_swap_driver(d, fresh, e);
         if (r < 0)
             return r;
@@ -571,7 +536,7 @@ static void daemon_tell_start(const struct daemon *d)
         log_info("no configuration at '%s': guests are only watched, 'ballast status' shows what would be done",
                  d->config->path);
     for (size_t i = 0; i < d->config->qmp_directory_count; i++)
-        log_info("guests are looked for in '%s' (NAME.qmp)", daemon_directory(d, d->config, i));
+        log_info("guests are looked for in '%s' (NAME.qmp)", discovery_directory(d->config, d->guests_dir, i));
 }
 
 int daemon_run(struct daemon *d, struct err *e)

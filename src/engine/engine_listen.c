@@ -213,6 +213,10 @@ static void engine_on_trouble(void *user, struct hv_vm *vm, const struct err *e)
 
     if (slot)
         slot->reason_is_order = false;
+    if (slot && !e->code)
+        slot->g.reason[0] = '\0';
+    if (!e->code)
+        return;
     engine_tell_trouble(engine, slot, e);
 }
 

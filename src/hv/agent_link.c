@@ -64,6 +64,7 @@ struct agent_link {
     uint64_t seq;
     uint64_t view_usec;       /* time of the last view: never runs backwards */
     struct agent_clock clock;
+    uint64_t guest_usec;      /* the guest's clock in its last sample, also of an earlier agent */
     uint64_t pinged_usec;     /* of the ping that is out; 0: none */
     uint64_t ping_due_usec;
     uint64_t asked_usec;
@@ -242,6 +243,9 @@ static void on_sample(struct agent_link *l, const struct agent_message *m)
     uint64_t now = link_now(l);
     uint64_t time = agent_clock_ours(&l->clock, m->value[AGENT_KEY_TIME], now);
 
+    if (m->value[AGENT_KEY_TIME] < l->guest_usec && l->config.booted)
+        l->config.booted(l->config.user);
+    l->guest_usec = m->value[AGENT_KEY_TIME];
     l->seq = m->value[AGENT_KEY_SEQ];
     l->view_usec = time > l->view_usec ? time : l->view_usec;
     l->heard = true;

@@ -42,6 +42,8 @@ struct agent_link_config {
     void (*view)(void *user, const struct obs_guest_view *view);
     /* It fell silent, or its port was closed: other sources count again. Called once for each time it was heard. */
     void (*lost)(void *user);
+    /* Optional: its guest's clock started anew, so it has booted. */
+    void (*booted)(void *user);
     /* One sentence about this guest, once per cause until the agent has been good for times.steady_usec. */
     void (*trouble)(void *user, const struct err *e);
     void *user;

@@ -66,7 +66,8 @@ struct hv_listener {
     void (*view)(void *user, struct hv_vm *vm, const struct obs_guest_view *seen);
     void (*happened)(void *user, struct hv_vm *vm, enum hv_happening what, uint64_t now_usec);
     /* One sentence for people about a guest (vm may be NULL: about a socket or directory that gives no guest, named in
-     * e->text). The driver says each trouble once per cause, not once per try. Exit codes: e->code. */
+     * e->text). The driver says each trouble once per cause, not once per try. Exit codes: e->code. 0: what was said last of
+     * this guest is over. */
     void (*trouble)(void *user, struct hv_vm *vm, const struct err *e);
     void *user;
 };

@@ -24,7 +24,15 @@
 
 struct directory {
     char *path;
+    bool shared;
     struct sd_event_source *watch; /* NULL: does not exist yet, or no watch was left */
+};
+
+/* What the configuration says of one guest. */
+struct qmp_named {
+    char name[64];
+    char *agent; /* NULL: nothing */
+    enum hv_qmp_access access;
 };
 
 struct hv_qmp {
@@ -35,6 +43,9 @@ struct hv_qmp {
     struct qmp_guest *guests;
     struct directory *directories;
     size_t directories_n;
+    struct qmp_named *named;
+    size_t named_n;
+    uint64_t share_said_usec;
     struct sd_event_source *rescan;
     bool changed;              /* something happened in a directory since the last scan */
     bool full_told, name_told; /* said, once for all of their kind */
@@ -90,6 +101,7 @@ static struct qmp_guest *guest_free(struct qmp_guest *g)
     g->client = qmp_client_free(g->client);
     qmp_guest_detach(g);
     qmp_guest_agent_stop(g);
+    g->share.timer = sd_event_source_disable_unref(g->share.timer);
     g->pid_source = sd_event_source_disable_unref(g->pid_source);
     if (g->pidfd >= 0)
         (void)close(g->pidfd);
@@ -101,7 +113,30 @@ static struct qmp_guest *guest_free(struct qmp_guest *g)
     return NULL;
 }
 
-static int add_guest(struct hv_qmp *driver, const char *name, const char *path, bool listed, struct err *e)
+static const struct qmp_named *find_named(const struct hv_qmp *driver, const char *name)
+{
+    for (size_t i = 0; i < driver->named_n; i++)
+        if (strcmp(driver->named[i].name, name) == 0)
+            return &driver->named[i];
+    return NULL;
+}
+
+/* Where its agent is, and whether its monitor is shared. */
+static void take_named(struct hv_qmp *driver, struct qmp_guest *g, bool shared)
+{
+    const struct qmp_named *named = find_named(driver, g->vm.name);
+
+    g->share.on = shared;
+    g->share.said_usec = driver->share_said_usec;
+    if (named && named->access != HV_QMP_ACCESS_UNSAID)
+        g->share.on = named->access == HV_QMP_ACCESS_SHARE;
+    if (named && named->agent)
+        (void)snprintf(g->agent_path, sizeof(g->agent_path), "%s", named->agent); /* fits: take_socket() looked */
+    else
+        (void)hv_qmp_agent_path(g->path, g->agent_path, sizeof(g->agent_path)); /* else empty: none */
+}
+
+static int add_guest(struct hv_qmp *driver, const char *name, const char *path, bool listed, bool shared, struct err *e)
 {
     struct qmp_guest *g, **last = &driver->guests;
 
@@ -120,6 +155,7 @@ static int add_guest(struct hv_qmp *driver, const char *name, const char *path, 
     g->listed = listed;
     (void)snprintf(g->vm.name, sizeof(g->vm.name), "%s", name);
     (void)snprintf(g->path, sizeof(g->path), "%s", path);
+    take_named(driver, g, shared);
     while (*last)
         last = &(*last)->next;
     *last = g;
@@ -183,7 +219,7 @@ static void refuse_name(struct hv_qmp *driver, const char *directory, const char
     trouble_with(driver, &e);
 }
 
-static void take_file(struct hv_qmp *driver, const char *directory, const char *file)
+static void take_file(struct hv_qmp *driver, const struct directory *d, const char *file)
 {
     AUTO_FREE char *path = NULL;
     struct qmp_guest *g;
@@ -191,14 +227,14 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
     struct stat st;
     char name[64];
 
-    if (!has_suffix(file) || asprintf(&path, "%s/%s", directory, file) < 0) {
+    if (!has_suffix(file) || asprintf(&path, "%s/%s", d->path, file) < 0) {
         path = NULL; /* undefined where there was no memory: the next scan tries again */
         return;
     }
     if (stat(path, &st) < 0)
         return; /* gone again */
     if (!guest_name_of(file, name)) {
-        refuse_name(driver, directory, file);
+        refuse_name(driver, d->path, file);
         return;
     }
     g = find_guest(driver, name);
@@ -208,7 +244,7 @@ static void take_file(struct hv_qmp *driver, const char *directory, const char *
                           g->path, path);
         return;
     }
-    if (!g && add_guest(driver, name, path, /* listed= */ false, &e) < 0) {
+    if (!g && add_guest(driver, name, path, /* listed= */ false, d->shared, &e) < 0) {
         if (!driver->full_told)
             trouble_with(driver, &e);
         driver->full_told = true;
@@ -244,7 +280,7 @@ static void scan_directory(struct hv_qmp *driver, struct directory *d)
     if (!dir)
         return;
     while ((entry = readdir(dir)))
-        take_file(driver, d->path, entry->d_name);
+        take_file(driver, d, entry->d_name);
     (void)closedir(dir);
 }
 
@@ -331,6 +367,9 @@ static void qmp_close(struct hv *hv)
         free(driver->directories[i].path);
     }
     free(driver->directories);
+    for (size_t i = 0; i < driver->named_n; i++)
+        free(driver->named[i].agent);
+    free(driver->named);
     driver->loop = sd_event_unref(driver->loop);
     free(driver);
 }
@@ -368,23 +407,46 @@ static void on_smaps(struct smaps_job *job)
     qmp_guest_smaps_done(job->user, job);
 }
 
+static int take_socket(struct hv_qmp *driver, const struct hv_qmp_socket *socket, struct err *e)
+{
+    struct qmp_named *named = &driver->named[driver->named_n];
+
+    if (!hv_name_is_valid(socket->name))
+        return err_set(e, EINVAL, "'%.80s' can't be the name of a guest: 1 to 63 printable bytes, none of / ' \" \\",
+                       socket->name);
+    if (find_named(driver, socket->name))
+        return err_set(e, EINVAL, "two sockets for a guest '%s'", socket->name);
+    if (socket->agent && strlen(socket->agent) >= sizeof(((struct qmp_guest *)0)->agent_path))
+        return err_set(e, ENAMETOOLONG, "the agent's socket path '%.200s' of guest '%s' is too long", socket->agent,
+                       socket->name);
+    (void)snprintf(named->name, sizeof(named->name), "%s", socket->name);
+    named->access = socket->access;
+    named->agent = socket->agent ? strdup(socket->agent) : NULL;
+    driver->named_n++;
+    if (socket->agent && !named->agent)
+        return err_set(e, ENOMEM, "no memory for guest '%s'", socket->name);
+    if (!socket->path)
+        return 0;
+    return add_guest(driver, socket->name, socket->path, /* listed= */ true, /* shared= */ false, e);
+}
+
 static int take_config(struct hv_qmp *driver, const struct hv_qmp_config *config, struct err *e)
 {
     int r;
 
     driver->directories = calloc(config->directories_n + 1, sizeof(driver->directories[0]));
-    if (!driver->directories)
+    driver->named = calloc(config->sockets_n + 1, sizeof(driver->named[0]));
+    if (!driver->directories || !driver->named)
         return err_set(e, ENOMEM, "no memory for the list of directories");
     for (size_t i = 0; i < config->directories_n; i++) {
         driver->directories[i].path = strdup(config->directories[i]);
         if (!driver->directories[i].path)
             return err_set(e, ENOMEM, "no memory for the list of directories");
+        driver->directories[i].shared = config->directories_shared && config->directories_shared[i];
         driver->directories_n++;
     }
     for (size_t i = 0; i < config->sockets_n; i++) {
-        if (find_guest(driver, config->sockets[i].name))
-            return err_set(e, EINVAL, "two sockets for a guest '%s'", config->sockets[i].name);
-        r = add_guest(driver, config->sockets[i].name, config->sockets[i].path, /* listed= */ true, e);
+        r = take_socket(driver, &config->sockets[i], e);
         if (r < 0)
             return r;
     }
@@ -402,6 +464,7 @@ int hv_qmp_open(const struct hv_qmp_config *config, struct hv **ret, struct err 
     driver->loop = sd_event_ref(config->loop);
     driver->listener = config->listener;
     driver->changed = true;
+    driver->share_said_usec = config->share_said_usec ? config->share_said_usec : HV_QMP_SHARE_SAID_USEC;
     r = take_config(driver, config, e);
     if (r == 0)
         r = smaps_pool_new(config->loop, "/proc", /* deadline_usec= */ 0, on_smaps, &driver->pool, e);

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "agent_link.h"
+#include "hv_qmp.h"
 
-/* The guest's agent: NAME.agent beside NAME.qmp. While it is heard, statistics are not asked for. */
+/* The guest's agent: NAME.agent beside NAME.qmp, or where the configuration says. While it is heard, statistics are not asked for. */
 
 #define SUFFIX ".qmp"
 #define AGENT_SUFFIX ".agent"
@@ -80,26 +81,47 @@ static void on_trouble(void *user, const struct err *e)
     l->trouble(l->user, g->known ? &g->vm : NULL, e);
 }
 
+/* Its reset is an event that a shared monitor does not tell. */
+static void on_booted(void *user)
+{
+    struct qmp_guest *g = user;
+
+    if (g->share.on && g->known)
+        qmp_guest_see_reset(g);
+}
+
+bool hv_qmp_agent_path(const char *monitor, char *ret, size_t size)
+{
+    size_t len = strlen(monitor), cut = len;
+    int n;
+
+    if (len > strlen(SUFFIX) && strcmp(monitor + len - strlen(SUFFIX), SUFFIX) == 0)
+        cut = len - strlen(SUFFIX);
+    n = snprintf(ret, size, "%.*s%s", (int)cut, monitor, AGENT_SUFFIX);
+    if (n > 0 && (size_t)n < size)
+        return true;
+    ret[0] = '\0';
+    return false;
+}
+
 void qmp_guest_agent_start(struct qmp_guest *g)
 {
-    char path[sizeof(g->path) + sizeof(AGENT_SUFFIX)];
-    size_t len = strlen(g->path);
     struct agent_link_config config = {
         .loop = qmp_guest_loop(g),
         .guest = g->vm.name,
-        .path = path,
+        .path = g->agent_path,
         .times = AGENT_LINK_TIMES,
         .view = on_view,
         .lost = on_lost,
+        .booted = on_booted,
         .trouble = on_trouble,
         .user = g,
     };
     struct err e = {0};
 
     qmp_guest_agent_stop(g);
-    if (len <= strlen(SUFFIX) || strcmp(g->path + len - strlen(SUFFIX), SUFFIX) != 0)
-        return; /* a socket from the configuration with a name of its own */
-    (void)snprintf(path, sizeof(path), "%.*s%s", (int)(len - strlen(SUFFIX)), g->path, AGENT_SUFFIX);
+    if (!g->agent_path[0])
+        return; /* its monitor's path leaves no room for the suffix */
     if (agent_link_new(&config, &g->agent, &e) < 0)
         on_trouble(g, &e);
 }

@@ -86,6 +86,8 @@ static int on_process_end(struct sd_event_source *s, int fd, uint32_t events, vo
     (void)snprintf(reason, sizeof(reason), "its QEMU (process %ld) has ended", (long)g->vm.pid);
     qmp_client_drop(g->client);
     qmp_guest_vanish(g, reason);
+    if (g->share.on)
+        qmp_share_lost(g);
     return 0;
 }
 
@@ -102,6 +104,11 @@ static void watch_process(struct qmp_guest *g)
     }
 }
 
+bool qmp_guest_is_reachable(const struct qmp_guest *g)
+{
+    return g->attached || (g->share.on && g->known);
+}
+
 void qmp_guest_detach(struct qmp_guest *g)
 {
     g->attached = false;
@@ -116,6 +123,7 @@ void qmp_guest_vanish(struct qmp_guest *g, const char *reason)
     const struct hv_listener *l = qmp_guest_listener(g);
 
     qmp_guest_detach(g);
+    qmp_share_stop(g);
     g->pid_source = sd_event_source_disable_unref(g->pid_source);
     if (g->pidfd >= 0)
         (void)close(g->pidfd);
@@ -227,6 +235,8 @@ static void probe_failed(struct qmp_guest *g)
                       g->vm.name, g->path, g->probe_failed.text);
     qmp_guest_detach(g);
     qmp_client_drop(g->client);
+    if (g->share.on)
+        qmp_share_lost(g);
 }
 
 static void on_probe(void *user, struct json_object *value, const struct err *e);
@@ -368,7 +378,12 @@ static void on_ready(void *user)
         g->pid = 0;
     if (g->known && g->pid && (g->vm.pid != g->pid || g->vm.start_ticks != g->start_ticks))
         qmp_guest_vanish(g, "another QEMU has taken its place");
-    probe(g);
+    if (g->share.on)
+        qmp_share_ready(g);
+    if (g->share.on && g->known)
+        qmp_share_batch(g);
+    else
+        probe(g);
 }
 
 static void on_event(void *user, const char *name, struct json_object *data)
@@ -377,19 +392,30 @@ static void on_event(void *user, const char *name, struct json_object *data)
     qmp_guest_backup_event(user, name, data);
 }
 
-static void say_busy(struct qmp_guest *g)
+static void on_idle(void *user)
+{
+    qmp_share_idle(user);
+}
+
+bool qmp_guest_say_stopped(struct qmp_guest *g)
 {
     struct procstat stat;
     struct err e = {0};
     pid_t pid = qmp_client_peer_pid(g->client);
 
-    if (pid && procstat_read("/proc", pid, &stat, &e) == 0 && (stat.state == 'T' || stat.state == 't')) {
-        qmp_guest_trouble(g, QMP_CAUSE_BUSY, ETIMEDOUT,
-                          "the QEMU of guest '%s' (process %ld) is stopped and answers nothing; "
-                          "continue it with kill -CONT %ld",
-                          g->vm.name, (long)pid, (long)pid);
+    if (!pid || procstat_read("/proc", pid, &stat, &e) < 0 || (stat.state != 'T' && stat.state != 't'))
+        return false;
+    qmp_guest_trouble(g, QMP_CAUSE_BUSY, ETIMEDOUT,
+                      "the QEMU of guest '%s' (process %ld) is stopped and answers nothing; "
+                      "continue it with kill -CONT %ld",
+                      g->vm.name, (long)pid, (long)pid);
+    return true;
+}
+
+static void say_busy(struct qmp_guest *g)
+{
+    if (qmp_guest_say_stopped(g))
         return;
-    }
     qmp_guest_trouble(g, QMP_CAUSE_BUSY, EBUSY,
                       "the monitor '%s' of guest '%s' is in use by another client (QEMU serves one at a time); give "
                       "ballast its "
@@ -458,7 +484,10 @@ static void on_lost(void *user, enum qmp_loss why, const struct err *e)
 
     log_debug("qmp: guest '%s': %s", g->vm.name, e->text);
     g->losses++;
-    qmp_guest_detach(g);
+    if (g->share.on)
+        qmp_share_lost(g); /* what was ordered goes on; the commands under way have ended */
+    else
+        qmp_guest_detach(g);
     if (g->known && g->vm.pid && !process_lives(g))
         qmp_guest_vanish(g, "its QEMU has ended");
     else if (g->known && !g->vm.pid && (why == QMP_LOSS_ABSENT || why == QMP_LOSS_REFUSED))
@@ -467,16 +496,24 @@ static void on_lost(void *user, enum qmp_loss why, const struct err *e)
     if (g->known && (why == QMP_LOSS_ABSENT || why == QMP_LOSS_REFUSED))
         why = QMP_LOSS_ENDED;
     qmp_guest_backup_lost(g, /* gone= */ false, e->text);
-    say_lost(g, why, e);
+    if (!g->share.on || why != QMP_LOSS_BUSY) /* else it is said when it lasts */
+        say_lost(g, why, e);
 }
 
 int qmp_guest_connect(struct qmp_guest *g, struct err *e)
 {
-    const struct qmp_client_config config = {
+    struct qmp_client_config config = {
         .loop = qmp_guest_loop(g),
         .path = g->path,
         .handler = {.ready = on_ready, .event = on_event, .lost = on_lost, .user = g},
     };
+    int r;
 
+    if (g->share.on) {
+        config.handler.idle = on_idle;
+        r = qmp_share_start(g, &config, e);
+        if (r < 0)
+            return r;
+    }
     return qmp_client_new(&config, &g->client, e);
 }

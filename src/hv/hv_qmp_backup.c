@@ -35,6 +35,9 @@ static int backup_begin(struct hv *hv, struct hv_vm *vm, const struct hv_backup_
     size_t len = strlen(g->path);
 
     (void)hv;
+    if (g->share.on)
+        return err_set(e, ENOTSUP, "guest '%s' can't be backed up over a monitor that others use (access: share): a backup "
+                       "must keep it; give ballast a monitor of its own", vm->name);
     if (g->backup.used)
         return err_set(e, EBUSY, "guest '%s' is being backed up already", vm->name);
     if (!g->attached || !qmp_client_is_ready(g->client))

@@ -17,15 +17,20 @@ static void tell(struct qmp_guest *g, enum hv_happening what)
 
 /* What was ordered before belongs to a machine that is gone. `actual` stays at its old value for seconds while the
  * booting kernel owns all of it; the engine counts that (S1b). */
-static void on_reset(struct qmp_guest *g, struct json_object *data)
+void qmp_guest_see_reset(struct qmp_guest *g)
 {
-    (void)data;
     online_see_reset(&g->online);
     g->plug_blocked_usec = 0;
     g->told &= ~(1U << QMP_CAUSE_OFFLINE);
     qmp_guest_stop_moving(g);
     agent_link_see_break(g->agent, /* paused= */ false);
     tell(g, HV_HAPPENED_RESET);
+}
+
+static void on_reset(struct qmp_guest *g, struct json_object *data)
+{
+    (void)data;
+    qmp_guest_see_reset(g);
 }
 
 static void on_shutdown(struct qmp_guest *g, struct json_object *data)
@@ -73,6 +78,8 @@ static void on_lever(struct qmp_guest *g, struct json_object *data)
     struct err e = {0};
 
     (void)data;
+    if (g->share.on)
+        return; /* this batch looks at them anyway, and ends then */
     (void)qmp_guest_sample(g, HV_SAMPLE_LEVERS, &e); /* a failure shows at the next look */
 }
 

@@ -55,10 +55,27 @@ enum qmp_cause {
 
 struct qmp_move_call {
     struct qmp_guest *guest;
-    unsigned left; /* answers to come; 0: free */
+    unsigned left;   /* answers to come; 0 and no number: free */
+    uint64_t number; /* waits for a shared monitor since since_usec: a newer order has a higher one; 0: it does not */
+    uint64_t target_bytes, since_usec;
     struct err failed;
     hv_done_fn *done;
     void *user;
+};
+
+/* A monitor that others use, too: ours for one batch at a time (hv_qmp_share.c). */
+struct qmp_share {
+    bool on;
+    bool queued;         /* connecting, or in QEMU's queue */
+    uint32_t wanted;     /* enum hv_sample: for the next batch */
+    uint64_t since_usec; /* wants the monitor and does not get it since then; 0: it does not */
+    uint64_t said_usec;  /* in vain for this long: said */
+    uint64_t next_usec;  /* no earlier connection, but for an order */
+    uint64_t retry_usec; /* wait after the last failure; 0: none failed */
+    uint64_t orders;     /* numbers given */
+    uint64_t fresh_usec; /* last statistics that were new ones */
+    bool reset_told;     /* seen to boot, and no statistics since */
+    struct sd_event_source *timer;
 };
 
 enum qmp_probe {
@@ -88,18 +105,20 @@ struct qmp_guest {
     struct hv_qmp *driver;
     struct qmp_guest *next;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char agent_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* empty: none */
     bool listed;    /* explicit in the configuration: kept without a socket */
     bool refused;   /* its path is none of ours: no client */
     bool left_over; /* a guest was behind this very socket and has ended: nobody listens, and that is no news */
     bool seen;      /* still in its directory; scratch of a scan */
     ino_t inode;    /* of the socket seen last: another one is another QEMU's */
     struct qmp_client *client;
+    struct qmp_share share;
     uint32_t told;   /* bits of enum qmp_cause */
     uint32_t losses; /* in a row */
 
     /* the process */
     bool known;    /* appeared() was told: vm is valid */
-    bool attached; /* connected and probed */
+    bool attached; /* connected and probed: commands may be sent */
     uint64_t attached_usec;
     pid_t pid; /* of the connection being probed */
     uint64_t start_ticks;
@@ -173,11 +192,15 @@ struct smaps_pool *qmp_guest_pool(const struct qmp_guest *g);
 
 /* hv_qmp_attach.c */
 int qmp_guest_connect(struct qmp_guest *g, struct err *e);
+/* It can be asked and ordered: connected, or on a shared monitor, for which both wait. */
+bool qmp_guest_is_reachable(const struct qmp_guest *g);
 void qmp_guest_detach(struct qmp_guest *g);                     /* forgets the connection's state; tells nobody */
 void qmp_guest_vanish(struct qmp_guest *g, const char *reason); /* tells it if the guest was known */
 /* One sentence, once per cause. about_guest: with vm, where it is known. */
 void qmp_guest_trouble(struct qmp_guest *g, enum qmp_cause cause, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Says that its QEMU is stopped (SIGSTOP), if it is. */
+bool qmp_guest_say_stopped(struct qmp_guest *g);
 /* A command failed; says so by its kind (silent, refused). */
 void qmp_guest_command_failed(struct qmp_guest *g, const struct err *e);
 
@@ -190,9 +213,11 @@ struct lever_state qmp_guest_lever_state(const struct qmp_guest *g);
 /* hv_qmp_event.c */
 void qmp_guest_event(struct qmp_guest *g, const char *name, struct json_object *data);
 void qmp_guest_probe_again(struct qmp_guest *g); /* a device came or went */
+void qmp_guest_see_reset(struct qmp_guest *g);
 
 /* hv_qmp_move.c */
 int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
+void qmp_guest_send_waiting(struct qmp_guest *g); /* the newest order that waited for a shared monitor */
 void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
 void qmp_guest_limit_plug(struct qmp_guest *g);  /* to what its kernel has room for */
 void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */
@@ -203,6 +228,18 @@ struct qmp_guest *qmp_guest_of(struct hv_vm *vm); /* hv_qmp.c */
 void qmp_guest_backup_event(struct qmp_guest *g, const char *name, struct json_object *data);
 void qmp_guest_backup_ready(struct qmp_guest *g);
 void qmp_guest_backup_lost(struct qmp_guest *g, bool gone, const char *reason);
+
+/* hv_qmp_share.c; of guests with share.on only, but for the three that see */
+int qmp_share_start(struct qmp_guest *g, struct qmp_client_config *config, struct err *e);
+void qmp_share_stop(struct qmp_guest *g);                /* the guest is gone: orders that wait end with ECANCELED */
+void qmp_share_want(struct qmp_guest *g, uint32_t what); /* enum hv_sample; 0: an order */
+void qmp_share_ready(struct qmp_guest *g);               /* greeted */
+void qmp_share_batch(struct qmp_guest *g);               /* of a known guest */
+void qmp_share_idle(struct qmp_guest *g);                /* all answered: closes */
+void qmp_share_lost(struct qmp_guest *g);
+void qmp_share_see_statistics(struct qmp_guest *g, const struct qmp_statistics *s); /* before they replace the old ones */
+void qmp_share_see_plugged(struct qmp_guest *g, const struct qmp_memory_devices *d); /* the same */
+void qmp_share_see_host(struct qmp_guest *g);
 
 /* hv_qmp_agent.c */
 void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */

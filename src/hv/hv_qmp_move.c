@@ -33,7 +33,7 @@
 static struct qmp_move_call *free_call(struct qmp_guest *g)
 {
     for (size_t i = 0; i < QMP_MOVES_MAX; i++)
-        if (g->calls[i].left == 0)
+        if (g->calls[i].left == 0 && !g->calls[i].number)
             return &g->calls[i];
     return NULL;
 }
@@ -159,7 +159,7 @@ static int on_poll(struct sd_event_source *s, uint64_t usec, void *user)
     struct err e = {0};
 
     (void)usec;
-    if (!g->attached || !g->moving)
+    if (!qmp_guest_is_reachable(g) || !g->moving)
         return 0;
     /* A failure ends nothing: the deadline of the move does. */
     (void)qmp_guest_sample(g, HV_SAMPLE_LEVERS | (onlining ? HV_SAMPLE_VIEW : 0U), &e);
@@ -223,27 +223,20 @@ void qmp_guest_stop_moving(struct qmp_guest *g)
     g->poll = sd_event_source_disable_unref(g->poll);
 }
 
-int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e)
+/* Returns with call->left > 0, or -errno: then done() does not come. */
+static int send_order(struct qmp_guest *g, struct qmp_move_call *call, struct err *e)
 {
     struct lever_state s = qmp_guest_lever_state(g);
-    struct qmp_move_call *call = free_call(g);
     uint64_t now = qmp_guest_now(g);
     struct lever_order order;
     int r;
 
-    if (!g->attached)
-        return err_set(e, ENOTCONN, "no connection to guest '%s'", g->vm.name);
-    if (!(g->vm.caps & (HV_CAP_BALLOON | HV_CAP_PLUG)))
-        return err_set(e, ENODEV, "guest '%s' has no balloon device and no virtio-mem", g->vm.name);
-    if (!call)
-        return err_set(e, EBUSY, "guest '%s': QEMU has not answered the last %d orders", g->vm.name, QMP_MOVES_MAX);
     if (g->plug_blocked_usec > now && s.pluggable_bytes > s.plugged_bytes)
         s.pluggable_bytes = s.plugged_bytes;
-    lever_split(&s, target_bytes, &order);
+    lever_split(&s, call->target_bytes, &order);
     /* The engine withdraws an order that shows no movement before our own patience ends. */
     if (order.plug_bytes < s.plugged_bytes && online_is_missing(&g->online, s.block_bytes, ONLINE_PROOF_USEC, now))
         say_offline(g, now);
-    *call = (struct qmp_move_call){.guest = g, .done = done, .user = user};
     /* Always sent, also unchanged: after deflate-on-oom took memory back, QEMU takes the same target as a new one. */
     r = s.has_balloon ? send_balloon(g, order.balloon_bytes, call, e) : 0;
     if (r == 0)
@@ -259,8 +252,48 @@ int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn 
         call->left = 1;
     }
     g->moving = true;
-    g->target_bytes = target_bytes;
+    g->target_bytes = call->target_bytes;
     g->ordered_usec = now;
     start_polling(g, now);
     return 0;
+}
+
+int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e)
+{
+    struct qmp_move_call *call = free_call(g);
+
+    if (!qmp_guest_is_reachable(g))
+        return err_set(e, ENOTCONN, "no connection to guest '%s'", g->vm.name);
+    if (!(g->vm.caps & (HV_CAP_BALLOON | HV_CAP_PLUG)))
+        return err_set(e, ENODEV, "guest '%s' has no balloon device and no virtio-mem", g->vm.name);
+    if (!call)
+        return err_set(e, EBUSY, "guest '%s': QEMU has not answered the last %d orders", g->vm.name, QMP_MOVES_MAX);
+    *call = (struct qmp_move_call){.guest = g, .target_bytes = target_bytes, .done = done, .user = user};
+    if (g->attached)
+        return send_order(g, call, e);
+    call->number = ++g->share.orders;
+    call->since_usec = qmp_guest_now(g);
+    qmp_share_want(g, 0);
+    return 0;
+}
+
+void qmp_guest_send_waiting(struct qmp_guest *g)
+{
+    uint64_t newest = g->share.orders;
+    struct err e = {0};
+
+    for (size_t i = 0; i < QMP_MOVES_MAX; i++) {
+        struct qmp_move_call *call = &g->calls[i];
+        uint64_t number = call->number;
+
+        if (!number)
+            continue;
+        call->number = 0;
+        if (number == newest && send_order(g, call, &e) == 0)
+            continue;
+        if (number != newest)
+            (void)err_set(&e, ECANCELED, "a newer order for guest '%s' replaced it", g->vm.name);
+        if (call->done)
+            call->done(call->user, &e);
+    }
 }

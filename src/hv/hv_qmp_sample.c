@@ -109,6 +109,8 @@ static void levers_answered(struct qmp_guest *g)
         return;
     forget_old_troubles(g);
     find_foreign_hand(g);
+    if (g->share.on)
+        qmp_guest_limit_plug(g); /* its agent told between two batches */
     qmp_guest_move_on(g);
     qmp_guest_tell_levers(g);
 }
@@ -158,6 +160,7 @@ static void on_devices(void *user, struct json_object *value, const struct err *
     } else if (!e) {
         for (size_t i = 0; i < devices.plugs_n; i++)
             plugged += devices.plugs[i].size_bytes;
+        qmp_share_see_plugged(g, &devices);
         if (plugged != g->online.plugged_bytes)
             g->plug_moved_usec = qmp_guest_now(g);
         g->devices = devices;
@@ -278,6 +281,7 @@ static void on_statistics(void *user, struct json_object *value, const struct er
         g->view_same_usec = g->view_asked_usec;
         return;
     }
+    qmp_share_see_statistics(g, &s);
     g->statistics = s;
     if (s.last_update_sec == 0 || s.total_bytes == OBS_UNSET)
         return; /* its driver has not reported yet */
@@ -353,6 +357,8 @@ static void tell_host_view(struct qmp_guest *g)
         return;
     g->host_due = false;
     if (g->smaps_good)
+        qmp_share_see_host(g);
+    if (g->smaps_good)
         l->host_view(l->user, &g->vm, &seen);
 }
 
@@ -426,6 +432,14 @@ int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e)
 {
     int r = 0;
 
+    if (!g->attached && qmp_guest_is_reachable(g)) {
+        if (what & HV_SAMPLE_VIEW && agent_link_is_heard(g->agent)) {
+            agent_link_ask(g->agent); /* has a connection of its own */
+            what &= ~(uint32_t)HV_SAMPLE_VIEW;
+        }
+        qmp_share_want(g, what);
+        return 0;
+    }
     if (!g->attached)
         return 0; /* the loss was told; until the monitor is back nothing answers, and the last sample ages */
     if (what & HV_SAMPLE_LEVERS)

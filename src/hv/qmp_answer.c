@@ -62,6 +62,7 @@ int qmp_answer_statistics(struct json_object *answer, struct qmp_statistics *ret
     s.available_bytes = bytes_or_unset(stats, "stat-available-memory");
     s.cache_bytes = bytes_or_unset(stats, "stat-disk-caches");
     s.swapped_in_bytes = bytes_or_unset(stats, "stat-swap-in");
+    s.minor_faults = bytes_or_unset(stats, "stat-minor-faults");
     s.oom_kills = bytes_or_unset(stats, "stat-oom-kills");
     /* Parts larger than the whole are absurd, and the whole may be the lie: nothing of it counts. */
     if (s.total_bytes == 0)

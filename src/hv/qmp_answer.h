@@ -26,6 +26,7 @@ struct qmp_statistics {
     /* OBS_UNSET where not sent or absurd */
     uint64_t total_bytes, free_bytes, available_bytes, cache_bytes;
     uint64_t swapped_in_bytes; /* counter */
+    uint64_t minor_faults;     /* counter: each process of the guest adds to it */
     uint64_t oom_kills;        /* counter; newer QEMU only */
 };
 int qmp_answer_statistics(struct json_object *answer, struct qmp_statistics *ret, struct err *e);

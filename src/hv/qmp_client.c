@@ -41,7 +41,8 @@ struct qmp_client {
     struct sd_event_source *io, *timer;
     struct qmp_client_handler handler;
     struct sockaddr_un address;
-    uint64_t deadline_usec, backoff_min_usec, backoff_max_usec;
+    uint64_t deadline_usec, backoff_min_usec, backoff_max_usec, greeting_usec;
+    bool on_demand;
 
     enum state state;
     int fd;
@@ -131,7 +132,7 @@ static void end_connection(struct qmp_client *c, enum qmp_loss why, const struct
         c->backoff_usec = c->backoff_min_usec;
     close_socket(c);
     c->state = STATE_WAITING;
-    c->due_usec = now + c->backoff_usec;
+    c->due_usec = c->on_demand ? UINT64_MAX : now + c->backoff_usec;
     c->backoff_usec = c->backoff_usec * 2 < c->backoff_max_usec ? c->backoff_usec * 2 : c->backoff_max_usec;
     c->depth++;
     cancel_calls(c);
@@ -383,6 +384,17 @@ static void receive(struct qmp_client *c)
     }
 }
 
+/* Nobody waits for anything any more. */
+static void tell_idle(struct qmp_client *c)
+{
+    if (c->dead || c->state != STATE_READY || !c->handler.idle)
+        return;
+    for (size_t i = 0; i < QMP_CLIENT_CALLS_MAX; i++)
+        if (c->calls[i].id && c->calls[i].deadline_usec)
+            return;
+    c->handler.idle(c->handler.user);
+}
+
 static int on_io(struct sd_event_source *s, int fd, uint32_t events, void *user)
 {
     struct qmp_client *c = user;
@@ -394,30 +406,13 @@ static int on_io(struct sd_event_source *s, int fd, uint32_t events, void *user)
         flush(c);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         receive(c);
+    tell_idle(c);
     c->depth--;
     release(c);
     return 0;
 }
 
 /* ---- connecting ---- */
-
-static enum qmp_loss loss_of(int code)
-{
-    switch (code) {
-    case ENOENT:
-    case ENOTDIR:
-        return QMP_LOSS_ABSENT;
-    case ECONNREFUSED:
-        return QMP_LOSS_REFUSED;
-    case EACCES:
-    case EPERM:
-        return QMP_LOSS_DENIED;
-    case EAGAIN: /* the listener's queue is full of clients that wait for the monitor */
-        return QMP_LOSS_BUSY;
-    default:
-        return QMP_LOSS_OTHER;
-    }
-}
 
 static int connect_socket(struct qmp_client *c)
 {
@@ -436,7 +431,7 @@ static int connect_socket(struct qmp_client *c)
         return r;
     c->state = STATE_GREETING;
     c->connected_usec = now_of(c);
-    c->due_usec = c->connected_usec + c->deadline_usec;
+    c->due_usec = c->connected_usec + c->greeting_usec;
     return 0;
 }
 
@@ -448,7 +443,7 @@ static void try_connect(struct qmp_client *c)
     r = connect_socket(c);
     if (r < 0) {
         (void)err_set(&e, -r, "%s", strerror(-r));
-        end_connection(c, loss_of(-r), &e, /* tell= */ true);
+        end_connection(c, qmp_loss_of(-r), &e, /* tell= */ true);
         return;
     }
     arm_timer(c);
@@ -485,6 +480,7 @@ static int on_timer(struct sd_event_source *s, uint64_t usec, void *user)
         lose(c, QMP_LOSS_BUSY, ETIMEDOUT, "no greeting");
     else
         expire_calls(c, now);
+    tell_idle(c);
     if (!c->dead)
         arm_timer(c);
     c->depth--;
@@ -531,8 +527,10 @@ int qmp_client_new(const struct qmp_client_config *config, struct qmp_client **r
     c->backoff_min_usec = config->backoff_min_usec ? config->backoff_min_usec : QMP_CLIENT_BACKOFF_MIN_USEC;
     c->backoff_max_usec = config->backoff_max_usec ? config->backoff_max_usec : QMP_CLIENT_BACKOFF_MAX_USEC;
     c->backoff_usec = c->backoff_min_usec;
+    c->greeting_usec = config->greeting_usec ? config->greeting_usec : c->deadline_usec;
+    c->on_demand = config->on_demand;
     c->loop = sd_event_ref(config->loop);
-    c->due_usec = now_of(c);
+    c->due_usec = c->on_demand ? UINT64_MAX : now_of(c);
     r = sd_event_add_time(c->loop, &c->timer, CLOCK_MONOTONIC, c->due_usec, /* accuracy= */ 1000, on_timer, c);
     if (r < 0) {
         (void)qmp_client_free(c);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "qmp_loss.h"
 
 /* An asynchronous QMP client on a unix socket, driven by sd-event: greeting, capabilities, commands with a deadline
  * each, events, reconnecting. It never blocks, and what the peer sends can cost at most the connection: garbage, lines
@@ -27,19 +28,6 @@ struct qmp_client;
 #define QMP_CLIENT_FLOOD_MESSAGES   1000U       /* events and late answers a second; QEMU limits most events to one */
 #define QMP_CLIENT_FLOOD_BYTES      (8U << 20)  /* and their bytes a second */
 
-/* Why there is no connection (any more). */
-enum qmp_loss {
-    QMP_LOSS_ABSENT,   /* no such socket */
-    QMP_LOSS_REFUSED,  /* a socket that nobody listens on */
-    QMP_LOSS_DENIED,   /* permission */
-    QMP_LOSS_BUSY,     /* connected but not greeted: in use by another client (one at a time) */
-    QMP_LOSS_NOT_QMP,  /* greeted with something else */
-    QMP_LOSS_NONSENSE, /* garbage, flood, oversize: our side ended it */
-    QMP_LOSS_ENDED,    /* the peer closed it */
-    QMP_LOSS_OTHER,    /* socket errors, no memory */
-    QMP_LOSS_COUNT
-};
-
 /* All are called from the loop, never from inside qmp_client_new() or qmp_client_call(); any of them may call
  * qmp_client_free(). */
 struct qmp_client_handler {
@@ -49,6 +37,9 @@ struct qmp_client_handler {
     /* One sentence. Calls under way have ended with ECANCELED before. The client tries again by itself, later and
      * later. */
     void (*lost)(void *user, enum qmp_loss why, const struct err *e);
+    /* Optional: ready, and every command was answered or is past its deadline. Told after answers and deadlines, maybe
+     * more than once. */
+    void (*idle)(void *user);
     void *user;
 };
 
@@ -58,6 +49,10 @@ struct qmp_client_config {
     struct qmp_client_handler handler;
     /* 0: the constants above. For tests. */
     uint64_t deadline_usec, backoff_min_usec, backoff_max_usec;
+    /* A monitor that others use, too: connects at qmp_client_hurry() only, never by itself, and waits in QEMU's queue
+     * for greeting_usec (0: the deadline of a command) until its turn comes. */
+    bool on_demand;
+    uint64_t greeting_usec;
 };
 
 /* Starts connecting; the outcome comes as ready() or lost(). Returns 0, or -ENAMETOOLONG / -ENOMEM / -errno. */
@@ -92,8 +87,9 @@ size_t qmp_client_overdue(const struct qmp_client *c);
 /* The process that listens (SO_PEERCRED), 0 where not connected or not visible from here. */
 pid_t qmp_client_peer_pid(const struct qmp_client *c);
 
-/* Ends this connection as if the peer had, without telling lost(), and tries again after the next backoff. */
+/* Ends this connection as if the peer had, without telling lost(), and tries again after the next backoff (on_demand: at
+ * the next qmp_client_hurry()). */
 void qmp_client_drop(struct qmp_client *c);
 
-/* Tries to connect now if it is waiting to (the socket file has just been made). */
+/* Tries to connect now if it is waiting to (the socket file has just been made; on_demand: there is something to ask). */
 void qmp_client_hurry(struct qmp_client *c);

@@ -90,7 +90,8 @@ static void happened(void *user, struct hv_vm *vm, enum hv_happening what, uint6
 static void trouble(void *user, struct hv_vm *vm, const struct err *e)
 {
     (void)user;
-    printf("%.3f %s trouble: %s (%s)\n", (double)now() / 1e6, vm ? vm->name : "-", e->text, strerror(e->code));
+    printf("%.3f %s trouble: %s (%s)\n", (double)now() / 1e6, vm ? vm->name : "-", e->code ? e->text : "over",
+           strerror(e->code));
 }
 
 static void done(void *user, const struct err *e)

@@ -32,8 +32,8 @@ static void answer_statistics(struct guest *g, unsigned long long id)
         (void)snprintf(text, sizeof(text),
                        "{\"stats\": {\"stat-total-memory\": %" PRIu64 ", \"stat-free-memory\": %" PRIu64 ", "
                        "\"stat-available-memory\": %" PRIu64 ", \"stat-disk-caches\": 4096, \"stat-swap-in\": "
-                       "18446744073709551615}, \"last-update\": %" PRIu64 "}",
-                       total, total / 2, total / 4 * 3, g->last_update);
+                       "18446744073709551615, \"stat-minor-faults\": %" PRIu64 "}, \"last-update\": %" PRIu64 "}",
+                       total, total / 2, total / 4 * 3, g->faults, g->last_update);
     fake_qmp_reply(g->fake, id, text);
 }
 
@@ -86,7 +86,8 @@ static void on_command(void *user, struct fake_qmp *f, const char *command, cons
     } else if (strcmp(command, "query-memory-devices") == 0) {
         answer_devices(g, id);
     } else if (strcmp(command, "query-status") == 0) {
-        fake_qmp_reply(f, id, "{\"running\": true, \"status\": \"running\"}");
+        fake_qmp_reply(f, id, g->paused ? "{\"running\": false, \"status\": \"paused\"}"
+                                        : "{\"running\": true, \"status\": \"running\"}");
     } else if (strcmp(command, "qom-list") == 0) {
         fake_qmp_reply(f, id,
                        !g->no_balloon && strstr(line, "peripheral\"") ? "[{\"name\": \"bal\", \"type\": "
@@ -241,7 +242,7 @@ struct hv_listener listener_of(struct world *w)
                                 on_view,     on_happened, on_trouble, w};
 }
 
-void open_driver(struct world *w)
+static void open_it(struct world *w, bool shared)
 {
     const char *directory = w->directory;
     const struct hv_qmp_config config = {
@@ -249,10 +250,22 @@ void open_driver(struct world *w)
         .listener = listener_of(w),
         .directories = &directory,
         .directories_n = 1,
+        .directories_shared = &shared,
+        .share_said_usec = 100000,
     };
     struct err e = {0};
 
     assert_int_equal(hv_qmp_open(&config, &w->hv, &e), 0);
+}
+
+void open_driver(struct world *w)
+{
+    open_it(w, /* shared= */ false);
+}
+
+void open_shared(struct world *w)
+{
+    open_it(w, /* shared= */ true);
 }
 
 void run_until(struct world *w, const unsigned *what, unsigned n)

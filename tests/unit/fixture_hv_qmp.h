@@ -24,6 +24,8 @@ struct guest {
     uint64_t boot, actual, plugged, requested, most;
     uint64_t total_base; /* MemTotal without plugged memory */
     uint64_t last_update;
+    uint64_t faults; /* minor faults; counters of a new boot begin anew */
+    bool paused;
     bool no_balloon, offline, stubborn_plug, silent, foolish, refuses;
     unsigned balloons, plugs, kicks; /* commands */
     uint64_t balloon_asked;
@@ -54,6 +56,7 @@ struct guest *start_guest(struct world *w, size_t i);
 /* The listener, for those that open the driver themselves. */
 struct hv_listener listener_of(struct world *w);
 void open_driver(struct world *w);
+void open_shared(struct world *w); /* the monitors of the directory are for others, too */
 
 /* The done() of orders that a test sends itself: counts in w->dones; user is the world. */
 void count_done(void *user, const struct err *e);

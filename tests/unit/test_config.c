@@ -65,13 +65,14 @@ static void every_key_is_read(void **state)
 {
     AUTO(config) struct config *c = parse(
         "host:\n  memory: 8 GiB\n  reserve: 10 %\n  overcommit: 1.25\n  spread: yes\n"
-        "discover:\n  - qmp-directory: /a/b\n  - {qmp-directory: /c, access: own}\n"
+        "discover:\n  - qmp-directory: /a/b\n  - {access: share, qmp-directory: /c}\n"
         "defaults: {mode: watch, owner: shop, buffer: 12.5 %}\n"
         "guests:\n"
         "  db1:\n"
         "    startup: 512 MiB\n    minimum: 256MiB\n    maximum: 64 GiB\n    buffer: 25 %\n    buffer-of: total\n"
         "    demand: committed\n    priority: 10000\n    mode: fixed\n    reclaim: lazy\n    band: history\n"
-        "    self-managing: yes\n    idle-tax: 12.34 %\n    owner: acme\n    qmp: /run/db1.sock\n",
+        "    self-managing: yes\n    idle-tax: 12.34 %\n    owner: acme\n    qmp: /run/db1.sock\n    access: own\n    agent: /run/db1.port\n"
+        "  db2: {access: share}\n",
         HOST_16);
     struct guest_config g;
 
@@ -83,6 +84,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(c->qmp_directory_count, 2);
     assert_string_equal(c->qmp_directories[0], "/a/b");
     assert_string_equal(c->qmp_directories[1], "/c");
+    assert_true(!c->qmp_directories_shared[0] && c->qmp_directories_shared[1]);
     config_guest(c, "db1", &g);
     assert_int_equal(g.startup_kib, 512 * MIB_KIB);
     assert_int_equal(g.minimum_kib, 256 * MIB_KIB);
@@ -97,9 +99,13 @@ static void every_key_is_read(void **state)
     assert_int_equal(g.self_managing, GUEST_CHOICE_YES);
     assert_int_equal(g.tax_ppm, 123400);
     assert_string_equal(config_guest_owner(c, "db1"), "acme");
-    assert_int_equal(c->socket_count, 1);
+    assert_int_equal(c->socket_count, 2);
     assert_string_equal(c->sockets[0].name, "db1");
     assert_string_equal(c->sockets[0].path, "/run/db1.sock");
+    assert_string_equal(c->sockets[0].agent, "/run/db1.port");
+    assert_true(c->sockets[0].has_access && !c->sockets[0].is_shared);
+    assert_string_equal(c->sockets[1].name, "db2");
+    assert_true(!c->sockets[1].path && !c->sockets[1].agent && c->sockets[1].has_access && c->sockets[1].is_shared);
     config_guest(c, "other", &g);
     assert_int_equal(g.mode, GUEST_MODE_WATCH);
     assert_int_equal(g.buffer, 1250);

@@ -94,9 +94,11 @@ static const struct bad_case bad_cases[] = {
     {"discover: [{}]", "has 0 sources", 1},
     {"discover: [{qmp-directory: a}]", "'a' is not an absolute path", 1},
     {"discover: [{qmp-directory: /a}, {qmp-directory: /a}]", "'/a' is listed twice", 1},
-    {"discover: [{qmp-directory: /a, access: share}]",
-     "t.yaml:1:40: key 'discover.access': this version cannot share a monitor with other programs: start the guests with a "
-     "second '-mon' for ballast and leave 'access' out", 1},
+    {"discover: [{qmp-directory: /a, access: both}]", "'both' is not one of its values: allowed is own or share", 1},
+    {"discover: [{xen: true, access: share}]", "t.yaml:1:24: key 'discover.access' belongs to a qmp-directory", 1},
+    {"guests: {\"a*\": {access: share}}", "key 'guests.a*.access' belongs to one guest", 1},
+    {"defaults: {agent: /a}", "key 'defaults.agent' belongs to one guest", 1},
+    {"guests: {a: {agent: b}}", "'b' is not an absolute path", 1},
     {"discover: [{x: y}]", "unknown key 'discover.x': known here are qmp-directory access libvirt xen", 1},
     /* names */
     {"guests: {a/b: }", "'a/b' can't be the name of a guest", 1},

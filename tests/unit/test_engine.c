@@ -433,6 +433,23 @@ static void answer_after_vanishing(void **state)
     expect("");
 }
 
+static void a_trouble_that_is_over_is_forgotten(void **state)
+{
+    struct err e = {0};
+
+    (void)state;
+    start(false, 1);
+    tell->appeared(tell->user, &vm_a, START);
+    (void)err_set(&e, EBUSY, "held by another");
+    journal[0] = '\0';
+    tell->trouble(tell->user, &vm_a, &e);
+    expect("trouble a 'held by another';");
+    assert_string_equal(engine_guest_at(engine, 0)->reason, "held by another");
+    tell->trouble(tell->user, &vm_a, &(struct err){0});
+    expect("");
+    assert_string_equal(engine_guest_at(engine, 0)->reason, "");
+}
+
 static void full_house_is_said(void **state)
 {
     (void)state;
@@ -597,6 +614,7 @@ int main(void)
         ENGINE_TEST(vanish_during_call),
         ENGINE_TEST(answer_after_vanishing),
         ENGINE_TEST(full_house_is_said),
+        ENGINE_TEST(a_trouble_that_is_over_is_forgotten),
         ENGINE_TEST(dry_run_sends_nothing),
         ENGINE_TEST(unknown_host_grants_nothing),
         ENGINE_TEST(paused_guest_is_not_asked_for_numbers),

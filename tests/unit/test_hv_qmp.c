@@ -395,9 +395,9 @@ static void explicit_sockets(void **state)
     struct world *w = *state;
     struct guest *g = start_guest(w, 1);
     struct hv_qmp_socket sockets[] = {
-        {"b", g->path},
-        {"c", "/nonexistent/c.qmp"},
-        {"a", "/var/run/qemu-server/100.qmp"},
+        {.name = "b", .path = g->path},
+        {.name = "c", .path = "/nonexistent/c.qmp"},
+        {.name = "a", .path = "/var/run/qemu-server/100.qmp"},
     };
     struct hv_qmp_config config = {
         .loop = w->loop,

@@ -137,7 +137,7 @@ static void start_client(struct world *w)
     const struct qmp_client_config config = {
         .loop = w->loop,
         .path = w->path,
-        .handler = {on_ready, on_event, on_lost, w},
+        .handler = {on_ready, on_event, on_lost, NULL, w},
         .deadline_usec = SHORT_USEC,
         .backoff_min_usec = 1000,
         .backoff_max_usec = 4000,
