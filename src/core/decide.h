@@ -49,6 +49,21 @@ struct host_config {
     struct decide_switches switches;
 };
 
+/* Who waits and who gives: what stands behind "another guest waits for its memory" and "as soon as the memory is free".
+ * Positions are those of decide()'s array; DECIDE_NOBODY where there is none. */
+#define DECIDE_NOBODY UINT32_MAX
+struct decide_waiting {
+    uint32_t waiter;     /* served first among those that did not get all */
+    uint32_t waiters;    /* how many did not get all */
+    uint32_t donor;      /* gives most of what others wait for */
+    uint32_t donors;     /* how many give now */
+    uint64_t waiter_kib; /* what that one still lacks of its grant */
+    uint64_t donor_kib;  /* what that one has still to give */
+    uint64_t wanted_kib; /* what all who should grow want, beyond what is on its way to them */
+    uint64_t free_kib;   /* what grants could use when the decision began */
+    uint64_t coming_kib; /* what shrinks under way were still bringing */
+};
+
 struct host {
     struct host_config config;
     struct obs_host seen;
@@ -68,6 +83,7 @@ struct host {
     bool emergency;             /* a deficit, and less than half of the reserve is really available */
     int64_t grantable_kib;      /* what a grant may use right now (books and measurement) */
     struct share_result share;
+    struct decide_waiting waiting;
     uint64_t decisions;         /* counts decide() calls */
 };
 

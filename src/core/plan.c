@@ -13,8 +13,7 @@
 /* A balloon that moves at all was seen to within this time. */
 #define PLAN_MOVES_USEC (300 * USEC_PER_MSEC)
 
-/* min(max(2 % of assigned, 16 MiB), 1 GiB) (docs/design.md 3.5) */
-static uint64_t plan_dead_zone_kib(uint64_t assigned_kib)
+uint64_t plan_dead_zone_kib(uint64_t assigned_kib)
 {
     uint64_t zone = assigned_kib * POLICY_DEAD_ZONE_PERMILLE / 1000;
 
@@ -134,15 +133,42 @@ static uint64_t plan_coming_kib(const struct plan *p, const struct guest *g)
     return assigned - g->motion.target_kib;
 }
 
-/* Another waits: at once, without dead zone, but no more donors than it takes. */
-static void plan_take_for_others(struct plan *p, struct guest *g)
+/* Position i gives kib that others may use, now or under way. */
+static void plan_gives(struct plan *p, uint32_t i, uint64_t kib)
 {
+    struct decide_waiting *w = &p->h->waiting;
+
+    if (!kib)
+        return;
+    w->donors++;
+    if (w->donor != DECIDE_NOBODY && w->donor_kib >= kib)
+        return;
+    w->donor = i;
+    w->donor_kib = kib;
+}
+
+/* Position i lacks kib of what it should get now; called in serving order. */
+static void plan_waits(struct plan *p, uint32_t i, uint64_t kib)
+{
+    struct decide_waiting *w = &p->h->waiting;
+
+    if (!w->waiters++) {
+        w->waiter = i;
+        w->waiter_kib = kib;
+    }
+}
+
+/* Another waits: at once, without dead zone, but no more donors than it takes. */
+static void plan_take_for_others(struct plan *p, uint32_t i)
+{
+    struct guest *g = p->guests[i];
     uint64_t excess = plan_excess_kib(g);
 
     plan_set(p, g, GUEST_ORDER_SHRINK, g->verdict.given_kib,
              p->h->emergency ? GUEST_REASON_FOR_HOST : GUEST_REASON_FOR_OTHERS);
     p->short_kib -= excess < p->short_kib ? excess : p->short_kib;
     p->urgent_kib -= excess < p->urgent_kib ? excess : p->urgent_kib;
+    plan_gives(p, i, excess);
 }
 
 /* Nobody waits: 1 % of assigned a second, doubling to 8 % while the guest does not mind. Where the books say that guests
@@ -256,14 +282,16 @@ static void plan_sort(const struct plan *p, uint32_t *order, size_t n)
     }
 }
 
-static void plan_grant(struct plan *p, struct guest *g)
+static void plan_grant(struct plan *p, uint32_t i)
 {
+    struct guest *g = p->guests[i];
     struct guest_verdict *v = &g->verdict;
     uint64_t gap = plan_gap_kib(g);
     uint64_t base = plan_base_kib(g);
 
     if (p->h->state == HOST_LOW) {
         v->reason = GUEST_REASON_HOST_LOW;
+        plan_waits(p, i, gap);
         return;
     }
     if (!plan_lacks(g) && plan_in_band(p, g)) {
@@ -275,8 +303,11 @@ static void plan_grant(struct plan *p, struct guest *g)
     uint64_t least = plan_hungry(g) ? PLAN_PART_KIB : plan_dead_zone_kib(guest_assigned_kib(g));
     if ((part && grant < least) || base + grant < guest_minimum_kib(g)) {
         v->reason = GUEST_REASON_NOT_FREE_YET;
+        plan_waits(p, i, gap);
         return;
     }
+    if (part)
+        plan_waits(p, i, gap - grant);
     p->free_kib -= grant < p->free_kib ? grant : p->free_kib;
     plan_set(p, g, GUEST_ORDER_GROW, base + grant, plan_lacks(g) ? GUEST_REASON_NEED : GUEST_REASON_PLENTY);
 }
@@ -295,6 +326,8 @@ void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size
         .n = n,
         .free_kib = h->grantable_kib > 0 ? (uint64_t)h->grantable_kib : 0,
     };
+    h->waiting = (struct decide_waiting){
+        .waiter = DECIDE_NOBODY, .donor = DECIDE_NOBODY, .free_kib = p->free_kib};
 }
 
 void plan_look(struct plan *p, size_t i)
@@ -304,7 +337,9 @@ void plan_look(struct plan *p, size_t i)
     g->verdict.order = GUEST_ORDER_NONE;
     g->verdict.order_kib = 0;
     g->verdict.reason = GUEST_REASON_NONE;
-    p->coming_kib += plan_coming_kib(p, g);
+    uint64_t coming = plan_coming_kib(p, g);
+    p->coming_kib += coming;
+    plan_gives(p, (uint32_t)i, coming);
     if (plan_urgent(p, g))
         return;
     uint64_t gap = plan_gap_kib(g);
@@ -335,7 +370,7 @@ static void plan_free(struct plan *p)
     for (size_t i = 0; i < n && p->short_kib; i++) {
         struct guest *g = p->guests[donors[i]];
         if (p->urgent_kib || plan_excess_kib(g) > plan_dead_zone_kib(guest_assigned_kib(g)))
-            plan_take_for_others(p, g);
+            plan_take_for_others(p, donors[i]);
     }
     for (size_t i = 0; i < n; i++) {
         struct guest *g = p->guests[donors[i]];
@@ -346,12 +381,14 @@ static void plan_free(struct plan *p)
 
 size_t plan_close(struct plan *p)
 {
+    p->h->waiting.wanted_kib = p->wanted_kib;
+    p->h->waiting.coming_kib = p->coming_kib;
     if (p->h->emergency)
         p->wanted_kib += p->h->deficit_kib;
     /* Free first, give second: what is taken now is granted when it has arrived. */
     plan_free(p);
     plan_sort(p, p->order, p->growing);
     for (size_t i = 0; i < p->growing; i++)
-        plan_grant(p, p->guests[p->order[i]]);
+        plan_grant(p, p->order[i]);
     return p->orders;
 }

@@ -31,6 +31,10 @@ struct plan {
     size_t orders;
 };
 
+/* A difference between given and assigned that is not worth a command: min(max(2 % of assigned, 16 MiB), 1 GiB)
+ * (docs/design.md 3.5). */
+uint64_t plan_dead_zone_kib(uint64_t assigned_kib);
+
 /* order and rank are scratch of n entries. Everything is borrowed until plan_close(). */
 void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size_t n, enum decide_why why,
                uint64_t now_usec, uint32_t *order, uint64_t *rank);

@@ -47,6 +47,7 @@ struct api_source {
     void (*guest)(void *user, size_t i, struct wire_guest *ret);          /* i < count() */
     bool (*find)(void *user, const char *name, struct wire_guest *ret);   /* false: no such guest */
     void (*dump)(void *user, struct wire_text *out);                      /* one JSON document with all state */
+    bool (*why)(void *user, const char *name, struct wire_text *out);     /* the document of wire_why.h; false: no such guest */
     void (*history)(void *user, struct wire_text *out);                   /* the document of wire_history.h */
     void *user;
     /* Does it and fills the reply (200 and one JSON document, or api_reply_error()). Must not block. */

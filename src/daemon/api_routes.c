@@ -118,6 +118,12 @@ static void route_guest(const struct api_request *rq, struct api_reply *ret)
     wire_guest_print(&ret->body, &g, &h);
 }
 
+static void route_why(const struct api_request *rq, struct api_reply *ret)
+{
+    if (!rq->source->why(rq->source->user, rq->name, &ret->body))
+        api_reply_no_guest(rq->source, rq->name, ret);
+}
+
 static void route_dump(const struct api_request *rq, struct api_reply *ret)
 {
     rq->source->dump(rq->source->user, &ret->body);
@@ -136,6 +142,7 @@ const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"GET", "/v1/version", false, route_version, "the daemon: version, pid, configuration, since when it runs", VIEW},
     {"GET", "/v1/status", true, route_status, "the host and all guests", VIEW},
     {"GET", "/v1/guests/NAME", false, route_guest, "one guest, and the host", VIEW},
+    {"GET", "/v1/guests/NAME/why", false, route_why, "why it has the size it has, and its last decisions", VIEW},
     {"GET", "/v1/history", true, route_history, "the last five minutes of all guests: sizes, and what was moved", VIEW},
     {"GET", "/v1/dump", true, route_dump, "all internal state, for bug reports", VIEW},
     {"POST", "/v1/guests/NAME/pause", false, NULL, "no more moves for this guest", OPERATE(PAUSE)},

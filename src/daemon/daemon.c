@@ -28,6 +28,7 @@
 #include "own.h"
 #include "status.h"
 #include "tell.h"
+#include "why.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
 #define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
@@ -48,6 +49,7 @@ struct daemon {
     struct journal *journal; /* NULL: nothing is kept over a restart */
     struct history *history; /* NULL: no memory for it */
     struct operate *operate;
+    struct why why;
     struct status status;
     struct tell tell;
     struct notify *notify;
@@ -108,7 +110,16 @@ static void daemon_on_ordered(void *user, const struct engine_guest *g)
     struct daemon *d = user;
 
     history_ordered(d->history, engine_guest_slot(d->engine, g), &g->core, daemon_now_usec());
+    why_ordered(&d->why, d->engine, g, daemon_now_usec());
     tell_order(&d->tell, g, engine_host(d->engine));
+}
+
+static void daemon_on_decided(void *user, enum decide_why why, uint64_t now_usec)
+{
+    struct daemon *d = user;
+
+    (void)why;
+    why_decided(&d->why, d->engine, now_usec);
 }
 
 static void daemon_on_appeared(void *user, const struct engine_guest *g)
@@ -406,6 +417,7 @@ static int daemon_open_engine(struct daemon *d, struct err *e)
         .read_host = daemon_on_read_host,
         .wake = daemon_on_wake,
         .ordered = daemon_on_ordered,
+        .decided = daemon_on_decided,
         .appeared = daemon_on_appeared,
         .vanished = daemon_on_vanished,
         .happened = daemon_on_happened,
@@ -415,7 +427,10 @@ static int daemon_open_engine(struct daemon *d, struct err *e)
         .user = d,
     };
 
-    return engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
+    int r = why_init(&d->why, ENGINE_GUESTS_MAX, d->options.dry_run, e);
+
+    d->status.why = &d->why;
+    return r < 0 ? r : engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
 }
 
 static void daemon_configured(const void *user, const char *name, const char **ret_entry, const char **ret_owner)
@@ -516,6 +531,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */
     d->engine = engine_free(d->engine);
     d->history = history_free(d->history);
+    why_done(&d->why);
     d->operate = operate_free(d->operate);
     d->notify = notify_free(d->notify);
     d->watch = notify_watch_free(d->watch);

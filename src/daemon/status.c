@@ -10,6 +10,7 @@
 #include "judge.h"
 #include "policy_defaults.h"
 #include "status_reasons.h"
+#include "why_text.h"
 
 static uint64_t bytes_of_kib(uint64_t kib)
 {
@@ -462,6 +463,19 @@ static void source_dump(void *user, struct wire_text *out)
     status_dump(user, out);
 }
 
+static bool source_why(void *user, const char *name, struct wire_text *out)
+{
+    const struct status *s = user;
+    const struct engine_guest *g = engine_find(s->engine, name);
+    struct wire_why why;
+
+    if (!g)
+        return false;
+    why_tell(s, g, &why);
+    wire_why_print(out, &why);
+    return true;
+}
+
 static void source_history(void *user, struct wire_text *out)
 {
     const struct status *s = user;
@@ -479,6 +493,7 @@ struct api_source status_source(struct status *s)
         .guest = source_guest,
         .find = source_find,
         .dump = source_dump,
+        .why = source_why,
         .history = source_history,
         .user = s,
     };

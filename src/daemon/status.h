@@ -9,6 +9,8 @@
 #include "history.h"
 #include "notify.h"
 
+struct why;
+
 /* What the engine knows, in the words and units of the status document (wire_status.h). Reads only. */
 
 struct status {
@@ -22,6 +24,7 @@ struct status {
     uint64_t started_usec;
     uint64_t (*now_usec)(void); /* the clock that drives the engine */
     const struct history *history; /* NULL: none is kept */
+    const struct why *why;      /* the last decisions; NULL: none are kept */
 
     /* Which entry of the configuration holds for a guest, and whose it is; texts live as long as the configuration.
      * NULL: not known. */

@@ -248,6 +248,53 @@ static bool source_find(void *user, const char *name, struct wire_guest *ret)
     return false;
 }
 
+void fixture_why(struct wire_why *w)
+{
+    static const struct {
+        uint64_t age_ms, lasted_ms, count;
+        const char *order, *reason, *text;
+    } decisions[] = {
+        {400, 0, 1, "grow", "need", "gave it 64 MiB, from 412 MiB to 476 MiB: it needed 440 MiB and room to grow to 470 MiB"},
+        {12900, 8000, 9, "shrink", "reclaim",
+         "took 100 MiB, from 512 MiB to 412 MiB in 9 steps: it needed 350 MiB and had more than its share of 400 MiB; slowly, "
+         "as nobody waited"},
+        {3725000, 600, 3, "none", "not-free-yet",
+         "waited for 300 MiB: it needed 350 MiB, had 120 MiB, and too little was free; 'web2' had to give 250 MiB first"},
+    };
+
+    wire_why_clear(w);
+    wire_text_copy(w->name, sizeof(w->name), "web1");
+    wire_text_copy(w->order, sizeof(w->order), "none");
+    wire_text_copy(w->reason, sizeof(w->reason), "dead-zone");
+    wire_text_copy(w->now, sizeof(w->now), "Nothing to do: it has 412 MiB and should have 400 MiB; the 12 MiB between are too "
+                   "few to be worth a move (dead zone: 20 MiB).");
+    wire_why_because(w, "it needs 350 MiB (its agent said so, 400 ms ago) and with a buffer of 20 %% should have 420 MiB");
+    wire_why_because(w, "stuck: told to go to 300\033[2J MiB, it stays");
+    for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++) {
+        struct wire_decision *d = &w->decisions[w->decision_count++];
+
+        wire_decision_clear(d);
+        d->age_ms = decisions[i].age_ms;
+        d->lasted_ms = decisions[i].lasted_ms;
+        d->count = decisions[i].count;
+        wire_text_copy(d->order, sizeof(d->order), decisions[i].order);
+        wire_text_copy(d->reason, sizeof(d->reason), decisions[i].reason);
+        wire_text_copy(d->text, sizeof(d->text), decisions[i].text);
+    }
+}
+
+static bool source_why(void *user, const char *name, struct wire_text *out)
+{
+    static struct wire_why w;
+
+    (void)user;
+    fixture_why(&w);
+    if (strcmp(name, w.name) != 0)
+        return false;
+    wire_why_print(out, &w);
+    return true;
+}
+
 static void source_history(void *user, struct wire_text *out)
 {
     struct wire_history_guest g = {0};
@@ -269,7 +316,7 @@ struct api_source fixture_source(struct wire_status *s)
 {
     return (struct api_source){
         .daemon = source_daemon, .host = source_host, .warnings = source_warnings, .count = source_count,
-        .guest = source_guest, .find = source_find, .dump = source_dump, .history = source_history,
+        .guest = source_guest, .find = source_find, .dump = source_dump, .history = source_history, .why = source_why,
         .user = s,
     };
 }

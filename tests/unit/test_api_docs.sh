@@ -12,6 +12,12 @@ look() {
 for field in $(sed -n 's/^ *[DHG](.*/&/p' "$root/src/wire/wire_status.c" | grep -o '[DHG]([A-Z0-9]*, [a-z_]*)' | sed 's/.*, //; s/)//'); do
     look "$field"
 done
+for field in $(grep -o '[WE]([A-Z0-9]*, [a-z_]*)' "$root/src/wire/wire_why.c" | sed 's/.*, //; s/)//'); do
+    look "$field"
+done
+for word in $(sed -n 's/^    \[GUEST_REASON_.*\] = "\(.*\)",/\1/p' "$root/src/daemon/why_text.c"); do
+    look "$word"
+done
 for flag in $(grep -o 'flag(ret, "[a-z-]*"' "$root/src/daemon/status_reasons.c" | sed 's/.*"\(.*\)"/\1/'); do
     look "$flag"
 done

@@ -14,6 +14,7 @@
 #include "term.h"
 #include "view_guest.h"
 #include "view_status.h"
+#include "view_why.h"
 
 OWN_DEFINE(wire_status);
 
@@ -59,6 +60,25 @@ static void guests_look_as_they_did(void **state)
         golden_check(name, &t);
         wire_text_done(&t);
     }
+}
+
+static void reasons_look_as_they_did(void **state)
+{
+    static struct wire_why w;
+    struct wire_text wide = {0}, narrow = {0}, nothing = {0};
+
+    (void)state;
+    fixture_why(&w);
+    view_why_print(&pipe_term, &wide, &w);
+    golden_check("why-pipe.txt", &wide);
+    view_why_print(&narrow_term, &narrow, &w);
+    golden_check("why-80.txt", &narrow);
+    w.decision_count = 0;
+    view_why_print(&colour_term, &nothing, &w);
+    golden_check("why-nothing.txt", &nothing);
+    wire_text_done(&wide);
+    wire_text_done(&narrow);
+    wire_text_done(&nothing);
 }
 
 static void an_empty_host_says_how_to_begin(void **state)
@@ -266,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(status_looks_as_it_did),
         cmocka_unit_test(guests_look_as_they_did),
+        cmocka_unit_test(reasons_look_as_they_did),
         cmocka_unit_test(an_empty_host_says_how_to_begin),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(nothing_foreign_reaches_the_terminal),
