@@ -5,6 +5,7 @@
 
 #include "wire_error.h"
 #include "wire_status.h"
+#include "wire_why.h"
 
 /* What an impostor on ballastd's socket may answer: it is refused with a sentence, or read to something that prints to
  * a document which reads to the same again. */
@@ -45,6 +46,26 @@ static void check_status(const char *text, size_t size)
     (void)wire_status_free(again);
 }
 
+static void check_why(const char *text, size_t size)
+{
+    static struct wire_why w, again;
+    struct wire_text first = {0}, second = {0};
+    struct err e = {0};
+    int r = wire_why_parse(text, size, &w, &e);
+
+    if (r < 0) {
+        check_refusal(r, &e);
+        return;
+    }
+    must(w.because_count <= WIRE_WHY_BECAUSE_MAX && w.decision_count <= WIRE_WHY_DECISIONS_MAX);
+    wire_why_print(&first, &w);
+    must(wire_why_parse(first.data, first.length, &again, &e) == 0);
+    wire_why_print(&second, &again);
+    must(first.length == second.length && memcmp(first.data, second.data, first.length) == 0);
+    wire_text_done(&first);
+    wire_text_done(&second);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
@@ -56,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int r;
 
     check_status(text, size);
+    check_why(text, size);
     r = wire_guest_parse(text, size, &g, &h, &e);
     if (r < 0)
         check_refusal(r, &e);

@@ -21,6 +21,10 @@ const struct cli_command cli_commands[] = {
      "was decided last and why nothing was done where nothing was done. What its kernel says of its memory stands in "
      "Linux's words beside those of other systems: commit charge, standby (clean cache), modified (dirty), working set. "
      "What is not known is said, with the reason; each group of numbers has its source and age."},
+    {"why", cmd_why, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
+     "why a guest has the size it has: the last decisions in words",
+     "What is done with the guest now, or why nothing is, and what stands behind it: its need, its limits, who waits and who "
+     "must give first. Below, its last decisions with their numbers, newest first; those of one kind in a row are one."},
     {"pause", cmd_pause, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]", "no more moves for a guest, or for all",
      "The guest keeps its size until `ballast resume GUEST`, also over a restart of ballastd. It is sampled and metered on. "
      "Without GUEST the same as `ballast off`."},

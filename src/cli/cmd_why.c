@@ -11,7 +11,8 @@ static int why_once(struct cli *cli, struct wire_why *w)
     struct wire_text body = {0}, t = {0};
     struct cli_problem p;
     struct err e = {0};
-    int r = client_get(cli, "/v1/guests/", cli->args[0], "/why", &body, &p);
+    const struct client_request rq = {.path = "/v1/guests/", .name = cli->args[0], .suffix = "/why"};
+    int r = client_ask(cli, &rq, &body, &p);
 
     if (r == CLI_DONE && wire_why_parse(body.data, body.length, w, &e) < 0)
         r = cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' tells no reasons: %s", cli->socket_path,

@@ -213,6 +213,8 @@ static void commands_show_what_the_daemon_says(void **state)
     expect(RUN(r, "status", "--watch"), 0, "web1", "");
     expect(RUN(r, "show", "web1"), 0, "what it may use now: 512 MiB boot memory - 192 MiB in the balloon", "");
     expect(RUN(r, "--", "show", "web1"), 0, "web1: running", "");
+    expect(RUN(r, "why", "web1"), 0, "Nothing to do: it has 412 MiB", "");
+    expect_json(RUN(r, "why", "web1", "--json"), 0, "decisions");
     expect(RUN(r, "version"), 0, "ballastd 0.1.0, pid 777", "");
     expect(RUN(r, "--version"), 0, "ballast  " BALLAST_VERSION, "");
     expect_json(RUN(r, "status", "--json"), 0, "guests");
@@ -230,6 +232,8 @@ static void unknown_guests_are_told_with_the_known_ones(void **state)
     expect(RUN(r, "show", "nope"), 1, "", "known guests: web1, database-of-the-accounting, batch, liar, new");
     expect(RUN(r, "show", "../status"), 1, "", "there is nothing at");
     expect(RUN(r, "show", ".."), 1, "", "there is no guest '..'");
+    expect(RUN(r, "why", "nope"), 1, "", "there is no guest 'nope'");
+    expect(RUN(r, "why", ""), 2, "", "the guest's name is empty");
     expect(RUN(r, "show", "a b\x1b[2J%00&?#"), 1, "", "there is no guest 'a b?[2J%00&?#'");
     expect(RUN(r, "show", "nope", "--json"), 1, "", "there is no guest 'nope'");
     expect(RUN(r, "show", ""), 2, "", "the guest's name is empty");
