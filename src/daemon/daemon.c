@@ -12,165 +12,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api.h"
-#include "config.h"
+#include "daemon_private.h"
 #include "discovery.h"
-#include "engine.h"
-#include "history.h"
 #include "host.h"
-#include "hv.h"
-#include "journal.h"
 #include "log.h"
 #include "log_writer.h"
-#include "notify.h"
-#include "notify_watch.h"
-#include "operate.h"
 #include "own.h"
-#include "status.h"
-#include "tell.h"
-#include "why.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
 #define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
 #define DAEMON_OPERATE_GROUP "ballast-operate" /* and members of this one may also operate it */
 #define DAEMON_SYSTEMD_USEC (10 * 1000000ULL)    /* the line that `systemctl status` shows */
 
-struct daemon {
-    struct options options;
-    char guests_dir[PATHS_SIZE];     /* where guests are looked for unless the configuration says */
-    char host_name[64];
-    sd_event *loop;
-    sd_event_source *timer;
-    sd_event_source *signals[3];
-    struct config *config;
-    struct engine *engine;
-    struct hv *qmp;
-    struct api *api;
-    struct journal *journal; /* NULL: nothing is kept over a restart */
-    struct history *history; /* NULL: no memory for it */
-    struct operate *operate;
-    struct why why;
-    struct status status;
-    struct tell tell;
-    struct notify *notify;
-    struct notify_watch *watch;
-    uint64_t systemd_usec; /* it was told last */
-    bool is_stopping;
-};
-
-static uint64_t daemon_now_usec(void)
+uint64_t daemon_now_usec(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/* ---- what the engine asks and tells ---- */
-
-static void daemon_on_configure(void *user, const struct hv_vm *vm, struct guest_config *ret_config)
-{
-    struct daemon *d = user;
-
-    config_guest(d->config, vm->name, ret_config);
-}
-
-static bool daemon_on_remember(void *user, const struct hv_vm *vm, struct learned *ret_learned)
-{
-    struct daemon *d = user;
-
-    return d->journal && journal_find(d->journal, vm, ret_learned);
-}
-
-static enum guest_hold daemon_on_hold(void *user, const struct hv_vm *vm)
-{
-    struct daemon *d = user;
-
-    return operate_hold(d->operate, vm->name);
-}
-
-static int daemon_on_read_host(void *user, struct obs_host *ret_seen, struct err *e)
-{
-    (void)user;
-    return host_read(&host_paths_default, daemon_now_usec(), ret_seen, e);
-}
-
-static void daemon_on_wake(void *user)
-{
-    struct daemon *d = user;
-
-    if (d->is_stopping)
-        return; /* the loop is over: drivers tell of their guests while they close */
-    if (sd_event_source_set_time(d->timer, 0) < 0 || sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT) < 0)
-        log_error("cannot set the timer: decisions are late by up to a second");
-}
-
-static void daemon_on_ordered(void *user, const struct engine_guest *g)
-{
-    struct daemon *d = user;
-
-    history_ordered(d->history, engine_guest_slot(d->engine, g), &g->core, daemon_now_usec());
-    why_ordered(&d->why, d->engine, g, daemon_now_usec());
-    tell_order(&d->tell, g, engine_host(d->engine));
-}
-
-static void daemon_on_decided(void *user, enum decide_why why, uint64_t now_usec)
-{
-    struct daemon *d = user;
-
-    (void)why;
-    why_decided(&d->why, d->engine, now_usec);
-}
-
-static void daemon_on_appeared(void *user, const struct engine_guest *g)
-{
-    struct daemon *d = user;
-
-    history_appeared(d->history, engine_guest_slot(d->engine, g));
-    tell_appeared(&d->tell, g);
-}
-
-static void daemon_on_vanished(void *user, const struct engine_guest *g, const char *reason)
-{
-    struct daemon *d = user;
-
-    history_vanished(d->history, engine_guest_slot(d->engine, g));
-    if (d->is_stopping)
-        return;
-    tell_vanished(&d->tell, g, reason);
-    notify_watch_gone(d->watch, g->vm->name, daemon_now_usec());
-}
-
-static void daemon_on_happened(void *user, const struct engine_guest *g, enum hv_happening what)
-{
-    struct daemon *d = user;
-
-    tell_happened(&d->tell, g, what);
-}
-
-static void daemon_on_flags(void *user, const struct engine_guest *g, uint32_t before)
-{
-    struct daemon *d = user;
-
-    tell_flags(&d->tell, g, before);
-    notify_watch_flags(d->watch, g, daemon_now_usec());
-}
-
-static void daemon_on_trouble(void *user, const struct engine_guest *g, const struct err *e)
-{
-    struct daemon *d = user;
-
-    if (!g)
-        status_warn(&d->status, e->text);
-    tell_trouble(&d->tell, g, e);
-}
-
-static void daemon_on_host_state(void *user, enum host_state before, const struct host *host)
-{
-    struct daemon *d = user;
-
-    tell_host_state(&d->tell, before, host);
-    notify_watch_host(d->watch, host, daemon_now_usec());
 }
 
 /* ---- configuration and drivers ---- */
@@ -241,11 +100,6 @@ static int daemon_open_notify(struct daemon *d, struct err *e)
 static int daemon_open_driver(struct daemon *d, const struct config *config, struct hv **ret, struct err *e)
 {
     return discovery_open(config, d->guests_dir, d->loop, engine_listener(d->engine), ret, e);
-}
-
-static struct engine_config daemon_engine_config(const struct daemon *d, const struct config *config)
-{
-    return (struct engine_config){.host = config->host, .dry_run = d->options.dry_run};
 }
 
 /* A monitor takes one client at a time: the old driver must go before the new one can come. */
@@ -405,32 +259,6 @@ static int daemon_open_loop(struct daemon *d, struct err *e)
     if (r < 0)
         return err_set(e, -r, "cannot set up the event loop: %s", strerror(-r));
     return 0;
-}
-
-static int daemon_open_engine(struct daemon *d, struct err *e)
-{
-    struct engine_config config = daemon_engine_config(d, d->config);
-    const struct engine_env env = {
-        .configure = daemon_on_configure,
-        .remember = daemon_on_remember,
-        .hold = daemon_on_hold,
-        .read_host = daemon_on_read_host,
-        .wake = daemon_on_wake,
-        .ordered = daemon_on_ordered,
-        .decided = daemon_on_decided,
-        .appeared = daemon_on_appeared,
-        .vanished = daemon_on_vanished,
-        .happened = daemon_on_happened,
-        .flags_changed = daemon_on_flags,
-        .trouble = daemon_on_trouble,
-        .host_state_changed = daemon_on_host_state,
-        .user = d,
-    };
-
-    int r = why_init(&d->why, ENGINE_GUESTS_MAX, d->options.dry_run, e);
-
-    d->status.why = &d->why;
-    return r < 0 ? r : engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
 }
 
 static void daemon_configured(const void *user, const char *name, const char **ret_entry, const char **ret_owner)
