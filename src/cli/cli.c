@@ -45,6 +45,9 @@ const struct cli_command cli_commands[] = {
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "
      "line, key and what is allowed. Needs no ballastd. Exit code 2: mistakes, 4: warnings only."},
+    {"notify-test", cmd_notify_test, CLI_OPTION_JSON, 0, 0, "[--json]", "runs the notify command for a test message",
+     "Has ballastd run the command of 'notify' in its configuration with BALLAST_EVENT=test, waits for its end and says "
+     "how it ended and what it printed. ballast.yaml(5) says what such a command gets. Needs the right to operate."},
     {"dump", cmd_dump, CLI_OPTION_JSON, 0, 0, "[--json]", "all that ballastd knows, raw, for a bug report",
      "One JSON document with the daemon's internal state: what was seen of each guest, learned and decided. The names "
      "are those of the code and promise nothing. It holds names and sizes of guests, and no secrets."},

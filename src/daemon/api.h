@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "wire_notify.h"
 #include "wire_status.h"
 #include "wire_text.h"
 
@@ -35,6 +36,7 @@ enum api_operation {
     API_OPERATION_RESUME,
     API_OPERATION_OFF,
     API_OPERATION_ON,
+    API_OPERATION_NOTIFY_TEST,
     API_OPERATION_COUNT
 };
 
@@ -48,6 +50,7 @@ struct api_source {
     bool (*find)(void *user, const char *name, struct wire_guest *ret);   /* false: no such guest */
     void (*dump)(void *user, struct wire_text *out);                      /* one JSON document with all state */
     bool (*why)(void *user, const char *name, struct wire_text *out);     /* the document of wire_why.h; false: no such guest */
+    void (*notify)(void *user, struct wire_notify *ret);
     void (*history)(void *user, struct wire_text *out);                   /* the document of wire_history.h */
     void *user;
     /* Does it and fills the reply (200 and one JSON document, or api_reply_error()). Must not block. */

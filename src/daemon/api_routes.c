@@ -129,6 +129,14 @@ static void route_dump(const struct api_request *rq, struct api_reply *ret)
     rq->source->dump(rq->source->user, &ret->body);
 }
 
+static void route_notify(const struct api_request *rq, struct api_reply *ret)
+{
+    struct wire_notify n;
+
+    rq->source->notify(rq->source->user, &n);
+    wire_notify_print(&ret->body, &n);
+}
+
 static void route_history(const struct api_request *rq, struct api_reply *ret)
 {
     rq->source->history(rq->source->user, &ret->body);
@@ -144,10 +152,12 @@ const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"GET", "/v1/guests/NAME", false, route_guest, "one guest, and the host", VIEW},
     {"GET", "/v1/guests/NAME/why", false, route_why, "why it has the size it has, and its last decisions", VIEW},
     {"GET", "/v1/history", true, route_history, "the last five minutes of all guests: sizes, and what was moved", VIEW},
+    {"GET", "/v1/notify", false, route_notify, "what became of the messages to people", VIEW},
     {"GET", "/v1/dump", true, route_dump, "all internal state, for bug reports", VIEW},
     {"POST", "/v1/guests/NAME/pause", false, NULL, "no more moves for this guest", OPERATE(PAUSE)},
     {"POST", "/v1/guests/NAME/resume", false, NULL, "this guest is moved again", OPERATE(RESUME)},
     {"POST", "/v1/off", false, NULL, "no more moves for any guest, also after a restart", OPERATE(OFF)},
+    {"POST", "/v1/notify/test", false, NULL, "the notify command is run for a test message", OPERATE(NOTIFY_TEST)},
     {"POST", "/v1/on", false, NULL, "guests are moved again", OPERATE(ON)},
 };
 

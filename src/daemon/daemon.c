@@ -16,7 +16,6 @@
 #include "discovery.h"
 #include "host.h"
 #include "log.h"
-#include "log_writer.h"
 #include "own.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
@@ -86,14 +85,16 @@ static void daemon_configure_notify(struct daemon *d)
 
 static int daemon_open_notify(struct daemon *d, struct err *e)
 {
-    int r = notify_new(d->host_name, &d->notify, e);
+    int r;
 
+    if (gethostname(d->host_name, sizeof(d->host_name) - 1) < 0)
+        (void)strcpy(d->host_name, "localhost");
+    r = notify_new(d->host_name, &d->notify, e);
     if (r >= 0)
         r = notify_watch_new(notify_offer, d->notify, &d->watch, e);
     if (r < 0)
         return r;
     d->status.notify = d->notify;
-    daemon_configure_notify(d);
     return 0;
 }
 
@@ -161,7 +162,7 @@ static const char *daemon_moves(void *user, char *to, size_t size)
 
 static int daemon_open_operate(struct daemon *d, struct err *e)
 {
-    const struct operate_env env = {.engine = d->engine, .changed = daemon_on_operated, .user = d};
+    const struct operate_env env = {.engine = d->engine, .notify = d->notify, .changed = daemon_on_operated, .user = d};
     int r = operate_new(&env, &d->operate, e);
 
     if (r < 0)
@@ -273,8 +274,6 @@ static int daemon_open_api(struct daemon *d, struct err *e)
 {
     struct api_config config = {.runtime_dir = d->options.runtime_dir};
 
-    if (gethostname(d->host_name, sizeof(d->host_name) - 1) < 0)
-        (void)strcpy(d->host_name, "localhost");
     d->status.engine = d->engine;
     d->status.host_name = d->host_name;
     daemon_status_config(d);
@@ -328,13 +327,13 @@ int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_
     if (r >= 0)
         r = daemon_open_engine(d, e);
     if (r >= 0)
+        r = daemon_open_notify(d, e);
+    if (r >= 0)
         r = daemon_open_operate(d, e);
     if (r >= 0)
         r = daemon_open_api(d, e); /* takes the lock: before any guest is touched */
     if (r >= 0)
-        r = log_writer_start(e);
-    if (r >= 0)
-        r = daemon_open_notify(d, e);
+        daemon_configure_notify(d);
     if (r >= 0)
         daemon_make_guests_dir(d);
     if (r >= 0)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,6 +97,7 @@ static void *log_writer_run(void *arg)
 int log_writer_start(struct err *e)
 {
     pthread_condattr_t attr;
+    sigset_t all, before;
     int code;
 
     if (writer.running)
@@ -105,7 +107,10 @@ int log_writer_start(struct err *e)
     (void)pthread_cond_init(&writer.stopped, &attr);
     (void)pthread_condattr_destroy(&attr);
     writer.stop = writer.done = false;
+    (void)sigfillset(&all); /* signals are the loop's */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_create(&writer.thread, NULL, log_writer_run, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code)
         return err_set(e, code, "cannot start the thread that writes the log: %s", strerror(code));
     writer.running = true;

@@ -18,6 +18,11 @@ static int run(const struct options *options)
     struct err e = {0};
     bool is_wrong = false;
 
+    protect_stacks();
+    if (log_writer_start(&e) < 0) { /* first of all: from here on no line waits for whoever reads the log (S12) */
+        log_error("%s", e.text);
+        return EXIT_FAILED;
+    }
     protect_process();
     if (daemon_new(options, &daemon, &is_wrong, &e) < 0) {
         log_error("%s", e.text);

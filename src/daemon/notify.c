@@ -26,7 +26,7 @@ struct notify {
     uint64_t dropped;       /* since the last message that found room */
     size_t head, count;
     struct notify_message queue[NOTIFY_QUEUE_MAX];
-    struct notify_state state;
+    struct wire_notify state; /* all but waiting */
 
     struct notify_run runs[NOTIFY_RUNS_MAX]; /* the thread's own */
 };
@@ -105,13 +105,14 @@ static void settle(struct notify *n, const struct notify_run *r, const char *res
     (void)pthread_mutex_lock(&n->lock);
     n->state.sent += !is_bad;
     n->state.failed += is_bad;
-    n->state.last_id = m->id;
-    n->state.last_event = m->event;
-    n->state.last_time_sec = (int64_t)time(NULL);
-    wire_text_copy(n->state.last_guest, sizeof(n->state.last_guest), m->guest);
-    wire_text_copy(n->state.last_result, sizeof(n->state.last_result), result);
-    wire_text_copy(n->state.last_output, sizeof(n->state.last_output), r->output);
-    text_clean(n->state.last_output);
+    n->state.last = (struct wire_notify_run){.id = m->id, .time_sec = (uint64_t)time(NULL)};
+    wire_text_copy(n->state.last.event, sizeof(n->state.last.event), notify_events[m->event].name);
+    wire_text_copy(n->state.last.guest, sizeof(n->state.last.guest), m->guest);
+    wire_text_copy(n->state.last.result, sizeof(n->state.last.result), result);
+    wire_text_copy(n->state.last.output, sizeof(n->state.last.output), r->output);
+    text_clean(n->state.last.output);
+    if (m->event == NOTIFY_TEST)
+        n->state.last_test = n->state.last;
     (void)pthread_mutex_unlock(&n->lock);
 }
 
@@ -243,6 +244,7 @@ int notify_configure(struct notify *n, const char *command, uint64_t timeout_use
     (void)pthread_mutex_lock(&n->lock);
     wire_text_copy(n->state.command, sizeof(n->state.command), command ? command : "");
     n->timeout_usec = timeout_usec;
+    n->state.timeout_ms = timeout_usec / 1000;
     if (!command)
         n->count = 0;
     (void)pthread_mutex_unlock(&n->lock);
@@ -290,51 +292,25 @@ uint64_t notify_offer(void *user, const struct notify_message *m)
     return put(user, m, /* can_wait= */ true);
 }
 
-void notify_read(struct notify *n, struct notify_state *ret)
+void notify_read(struct notify *n, struct wire_notify *ret)
 {
     (void)pthread_mutex_lock(&n->lock);
     *ret = n->state;
-    ret->waiting = (uint32_t)n->count;
+    ret->waiting = n->count;
     (void)pthread_mutex_unlock(&n->lock);
-}
-
-void notify_print(struct notify *n, struct wire_text *out)
-{
-    struct notify_state s;
-
-    notify_read(n, &s);
-    wire_text_adds(out, "{\"command\":");
-    if (s.command[0])
-        wire_text_string(out, s.command);
-    else
-        wire_text_adds(out, "null");
-    wire_text_format(out, ",\"sent\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"dropped\":%" PRIu64, s.sent, s.failed, s.dropped);
-    wire_text_format(out, ",\"waiting\":%" PRIu32 ",\"running\":%" PRIu32 ",\"last\":", s.waiting, s.running);
-    if (!s.last_id) {
-        wire_text_adds(out, "null}");
-        return;
-    }
-    wire_text_format(out, "{\"id\":%" PRIu64 ",\"event\":\"%s\",\"guest\":", s.last_id, notify_events[s.last_event].name);
-    wire_text_string(out, s.last_guest);
-    wire_text_format(out, ",\"time\":%" PRId64 ",\"failed\":%s,\"result\":", s.last_time_sec,
-                     s.last_result[0] ? "true" : "false");
-    wire_text_string(out, s.last_result);
-    wire_text_adds(out, ",\"output\":");
-    wire_text_string(out, s.last_output);
-    wire_text_adds(out, "}}");
 }
 
 bool notify_warning(struct notify *n, char *text, size_t size, uint64_t *ret_age_ms)
 {
-    int64_t now_sec = (int64_t)time(NULL);
-    struct notify_state s;
+    uint64_t now_sec = (uint64_t)time(NULL);
+    struct wire_notify s;
 
     notify_read(n, &s);
-    if (!s.command[0] || !s.last_result[0])
+    if (!s.command[0] || !s.last.result[0])
         return false;
     (void)snprintf(text, size, "the notify command '%s' %s (%" PRIu64 " of %" PRIu64 " messages so): nobody may know what is "
-                   "wrong; 'ballast notify-test' tries it", s.command, s.last_result, s.failed, s.failed + s.sent);
-    *ret_age_ms = now_sec > s.last_time_sec ? (uint64_t)(now_sec - s.last_time_sec) * 1000 : 0;
+                   "wrong; 'ballast notify-test' tries it", s.command, s.last.result, s.failed, s.failed + s.sent);
+    *ret_age_ms = now_sec > s.last.time_sec ? (now_sec - s.last.time_sec) * 1000 : 0;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include "notify_run.h"
 #include "own.h"
 #include "paths.h"
-#include "wire_text.h"
+#include "wire_notify.h"
 
 /* Runs the notify command for each message, in a thread of its own: nothing that the command does, or fails to do, delays
  * the loop. Critical ones go first; at most NOTIFY_RUNS_MAX run at once, never two of one event and guest, so that "begin"
@@ -21,19 +21,6 @@
 #define NOTIFY_STOP_SEC 1
 
 struct notify;
-
-/* What became of it all; counters since ballastd started. */
-struct notify_state {
-    char command[PATHS_SIZE];  /* "": none, and nothing below ever happens */
-    uint64_t sent, failed, dropped; /* ended well; ended badly or could not start; found the queue full */
-    uint32_t waiting, running;
-    uint64_t last_id;          /* message whose command ended last; 0: none yet */
-    enum notify_event last_event;
-    char last_guest[NOTIFY_NAME_SIZE];
-    char last_result[NOTIFY_RESULT_SIZE]; /* "": well; else one sentence without its subject */
-    char last_output[512];     /* the beginning of what it printed, one line */
-    int64_t last_time_sec;
-};
 
 /* Takes the memory it will ever need but what starting a program takes. Nothing runs yet. host_name is copied. */
 int notify_new(const char *host_name, struct notify **ret, struct err *e);
@@ -48,10 +35,8 @@ uint64_t notify_offer(void *user, const struct notify_message *m);
 /* Hands a copy over; never blocks. m->dropped: what its sender lost before. Returns the message's id; 0: there is no command, or no room. From the loop's thread. */
 uint64_t notify_send(struct notify *n, const struct notify_message *m);
 
-void notify_read(struct notify *n, struct notify_state *ret);
-
-/* {"command":...}: the state as JSON (docs/api.md, "notify"). */
-void notify_print(struct notify *n, struct wire_text *out);
+/* What became of it all. */
+void notify_read(struct notify *n, struct wire_notify *ret);
 
 /* A sentence for the status where the last message came to nothing; false: there is none. *ret_age_ms: since when. */
 bool notify_warning(struct notify *n, char *text, size_t size, uint64_t *ret_age_ms);

@@ -245,6 +245,31 @@ static void request_on(struct operate *o, const struct api_request *rq, struct a
     reply_done(o, ret, is_changed, text);
 }
 
+static void request_notify_test(struct operate *o, const struct api_request *rq, struct api_reply *ret)
+{
+    struct notify_message m = {.event = NOTIFY_TEST, .severity = NOTIFY_OK, .state = "test",
+                               .assigned_bytes = WIRE_UNKNOWN, .held_bytes = WIRE_UNKNOWN};
+    struct wire_notify n = {0};
+    struct operate_who who;
+    uint64_t id;
+
+    if (o->env.notify)
+        notify_read(o->env.notify, &n);
+    if (!n.command[0]) {
+        api_reply_error(ret, 409, "write 'notify: {command: /etc/ballast/notify}' into the configuration, put a program there, "
+                        "and reload ballastd (SIGHUP)", "no notify command is configured: nobody is ever told anything");
+        return;
+    }
+    who_find(rq, &who);
+    (void)snprintf(m.text, sizeof(m.text), "this is a test, asked for by %s: nothing is wrong", who.text);
+    id = notify_send(o->env.notify, &m);
+    if (id)
+        wire_text_format(&ret->body, "{\"api\":1,\"id\":%" PRIu64 "}\n", id);
+    else
+        api_reply_error(ret, 503, "GET /v1/notify shows what became of the last one", "%" PRIu64 " messages wait for the "
+                        "notify command already", n.waiting);
+}
+
 void operate_request(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
 {
     static void (*const functions[API_OPERATION_COUNT])(struct operate *, const struct api_request *,
@@ -253,6 +278,7 @@ void operate_request(void *user, enum api_operation what, const struct api_reque
         [API_OPERATION_RESUME] = request_resume,
         [API_OPERATION_OFF] = request_off,
         [API_OPERATION_ON] = request_on,
+        [API_OPERATION_NOTIFY_TEST] = request_notify_test,
     };
 
     static const bool takes_members[API_OPERATION_COUNT] = {false};

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "err.h"
 #include "guest.h"
+#include "notify.h"
 #include "own.h"
 
 /* What an operator asked for beside the configuration: moves paused for a guest or for all. The daemon asks here whenever
@@ -32,6 +33,7 @@ enum operate_moves {
 
 struct operate_env {
     const struct engine *engine;
+    struct notify *notify;       /* for test messages; NULL: none */
     void (*changed)(void *user); /* the engine must ask anew */
     void *user;
 };

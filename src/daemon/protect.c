@@ -92,16 +92,21 @@ static int protect_lock_memory(void)
     return 0;
 }
 
-void protect_process(void)
+void protect_stacks(void)
 {
     pthread_attr_t attr;
+
+    if (pthread_attr_init(&attr) != 0)
+        return; /* default stacks cost address space only */
+    if (pthread_attr_setstacksize(&attr, PROTECT_STACK_BYTES) == 0)
+        (void)pthread_setattr_default_np(&attr);
+    (void)pthread_attr_destroy(&attr);
+}
+
+void protect_process(void)
+{
     int locked, score = 0;
 
-    if (pthread_attr_init(&attr) == 0) {
-        if (pthread_attr_setstacksize(&attr, PROTECT_STACK_BYTES) == 0)
-            (void)pthread_setattr_default_np(&attr); /* default stacks cost address space only */
-        (void)pthread_attr_destroy(&attr);
-    }
     (void)protect_oom_score("/proc/self/oom_score_adj", &score); /* a failure leaves 0: told below */
     locked = protect_lock_memory();
     if (locked < 0 || score != PROTECT_OOM_SCORE)

@@ -9,7 +9,10 @@
 /* Stack of each thread of ours: nothing recurses, and glibc's 8 MiB would count against the lock limit. */
 #define PROTECT_STACK_BYTES (256 * 1024)
 
-/* Sets default thread stacks, the OOM score and locks memory. What is not allowed here is told in one warning and is no
+/* Sets the default stack of threads: before the first of them. */
+void protect_stacks(void);
+
+/* Sets the OOM score and locks memory. What is not allowed here is told in one warning and is no
  * failure: a user's own ballastd runs without. */
 void protect_process(void);
 

@@ -483,6 +483,15 @@ static void source_history(void *user, struct wire_text *out)
     history_print(s->history, s->engine, s->now_usec(), out);
 }
 
+static void source_notify(void *user, struct wire_notify *ret)
+{
+    const struct status *s = user;
+
+    *ret = (struct wire_notify){0};
+    if (s->notify)
+        notify_read(s->notify, ret);
+}
+
 struct api_source status_source(struct status *s)
 {
     return (struct api_source){
@@ -494,6 +503,7 @@ struct api_source status_source(struct status *s)
         .find = source_find,
         .dump = source_dump,
         .why = source_why,
+        .notify = source_notify,
         .history = source_history,
         .user = s,
     };

@@ -142,8 +142,11 @@ void status_dump(const struct status *s, struct wire_text *out)
     member(t, "started_usec", s->started_usec);
     dump_host(t, engine_host(s->engine));
     if (s->notify) {
+        struct wire_notify notify;
+
+        notify_read(s->notify, &notify);
         wire_text_adds(t, ",\n\"notify\":");
-        notify_print(s->notify, t);
+        wire_notify_print(t, &notify);
     }
     wire_text_adds(t, ",\n\"guests\":[");
     for (size_t i = 0; i < n; i++) {

@@ -295,6 +295,13 @@ static bool source_why(void *user, const char *name, struct wire_text *out)
     return true;
 }
 
+static void source_notify(void *user, struct wire_notify *ret)
+{
+    (void)user;
+    *ret = (struct wire_notify){.command = "/etc/ballast/notify", .timeout_ms = 30000, .sent = 2};
+    ret->last = ret->last_test = (struct wire_notify_run){.id = 3, .event = "test", .output = "paged"};
+}
+
 static void source_history(void *user, struct wire_text *out)
 {
     struct wire_history_guest g = {0};
@@ -316,7 +323,7 @@ struct api_source fixture_source(struct wire_status *s)
 {
     return (struct api_source){
         .daemon = source_daemon, .host = source_host, .warnings = source_warnings, .count = source_count,
-        .guest = source_guest, .find = source_find, .dump = source_dump, .history = source_history, .why = source_why,
+        .guest = source_guest, .find = source_find, .dump = source_dump, .notify = source_notify, .history = source_history, .why = source_why,
         .user = s,
     };
 }

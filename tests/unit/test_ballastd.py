@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the real ballastd without any guest, as whoever runs this: how it starts, what it refuses, how it stops.
 
-test_ballastd.py BALLASTD [BALLAST]
+test_ballastd.py BALLASTD BALLAST
 """
 import http.client
 import json
@@ -170,12 +170,79 @@ def test_bad_reload_changes_nothing(program, env, directory):
     assert d.stop() == 0
 
 
+def test_messages(program, env, directory):
+    """The notify command: none, one that works, one that hangs, by `ballast notify-test` and a reload."""
+    path, command = os.path.join(directory, "own.yaml"), os.path.join(directory, "notify")
+    host = "host: {memory: 512 MiB, reserve: 64 MiB}\n"
+
+    def notify_test(*options):
+        done = subprocess.run([CLI, "--socket", d.socket, "notify-test", *options], capture_output=True, text=True, env=env,
+                              timeout=LONG_SEC)
+        return done.returncode, done.stdout, done.stderr
+
+    def configure(script, timeout):
+        with open(command, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n" + script)
+        os.chmod(command, 0o700)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(host + f"notify: {{command: {command}, timeout: {timeout}}}\n")
+        read = d.text().count("was read again")
+        d.process.send_signal(signal.SIGHUP)
+        while d.text().count("was read again") == read:
+            time.sleep(0.02)
+
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(host)
+    d = Daemon(program, directory, "--config", path, env=env)
+    d.ask("/v1/status")
+    code, _, said = notify_test()
+    assert code == 1 and "no notify command is configured" in said and "reload" in said, said
+    configure("echo paged about $BALLAST_EVENT\n", "30 s")
+    code, said, _ = notify_test()
+    assert code == 0 and "ended well; it printed: paged about test" in said, said
+    d.wait_for("notify command (test): paged about test")
+    code, said, _ = notify_test("--json")
+    assert code == 0 and json.loads(said)["last_test"]["result"] is None and json.loads(said)["sent"] == 2, said
+    configure("sleep 1000\n", "1 s")
+    code, _, said = notify_test()
+    assert code == 1 and f"'{command}' did not end within 1 s and was stopped" in said, said
+    warnings = [w["text"] for w in d.ask("/v1/status")[1]["warnings"]]
+    assert any("did not end within 1 s" in w and "1 of 3" in w for w in warnings), warnings
+    assert d.ask("/v1/dump")[1]["notify"]["failed"] == 1
+    assert d.stop() == 0, d.text()
+
+
+def test_a_log_that_hangs(program, env, directory):
+    """S12: nobody reads its stderr, the pipe is full; it decides, answers and stops all the same."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    try:
+        while True:
+            os.write(theirs, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(theirs, True)
+    runtime = os.path.join(directory, "run")
+    d = Daemon.__new__(Daemon)
+    d.runtime, d.socket, d.text = runtime, os.path.join(runtime, "api.sock"), lambda: ""
+    d.process = subprocess.Popen([program, "--config", CONFIG, "--runtime-dir", runtime, "--state-dir", directory,
+                                  "--log-level", "debug"], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    end = time.monotonic() + LONG_SEC
+    while d.ask("/v1/status")[1]["host"]["decisions"] < 3:
+        assert time.monotonic() < end, "it does not decide while its log hangs"
+        time.sleep(0.1)
+    d.process.send_signal(signal.SIGTERM)
+    assert d.process.wait(LONG_SEC) == 0
+    os.close(ours)
+
+
 CONFIG = ""
+CLI = ""
 
 
 def main():
-    global CONFIG
-    program = os.path.abspath(sys.argv[1])
+    global CONFIG, CLI
+    program, CLI = (os.path.abspath(path) for path in sys.argv[1:3])
     failed = 0
     for name, function in list(globals().items()):
         if not name.startswith("test_"):

@@ -246,10 +246,10 @@ static uint64_t send(struct world *w, enum notify_event event, const char *guest
 }
 
 /* Until `finished` runs are over; the test's own timeout ends what hangs. */
-static struct notify_state wait_finished(struct world *w, uint64_t finished)
+static struct wire_notify wait_finished(struct world *w, uint64_t finished)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    struct notify_state s;
+    struct wire_notify s;
 
     for (;;) {
         notify_read(w->n, &s);
@@ -259,10 +259,10 @@ static struct notify_state wait_finished(struct world *w, uint64_t finished)
     }
 }
 
-static struct notify_state wait_running(struct world *w, uint32_t running)
+static struct wire_notify wait_running(struct world *w, uint64_t running)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    struct notify_state s;
+    struct wire_notify s;
 
     do {
         (void)nanosleep(&pause, NULL);
@@ -274,7 +274,7 @@ static struct notify_state wait_running(struct world *w, uint32_t running)
 static void it_gets_the_facts_and_nothing_else(void **state)
 {
     struct world *w = *state;
-    struct notify_state s;
+    struct wire_notify s;
 
     assert_int_equal(setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1), 0);
     command_is(w, "read -r json; echo \"$BALLAST_EVENT $BALLAST_GUEST $BALLAST_STATE $BALLAST_HOST ${NOTIFY_SOCKET-none} "
@@ -284,10 +284,10 @@ static void it_gets_the_facts_and_nothing_else(void **state)
     s = wait_finished(w, 1);
     char expected[128];
     (void)snprintf(expected, sizeof(expected), "stuck $(id) begin node1 none %s 0,1,2,3,?json?", w->dir);
-    assert_string_equal(s.last_output, expected); /* 3: ls reading the directory */
-    assert_string_equal(s.last_result, "");
+    assert_string_equal(s.last.output, expected); /* 3: ls reading the directory */
+    assert_string_equal(s.last.result, "");
     assert_int_equal(s.sent, 1);
-    assert_int_equal(s.last_id, 1);
+    assert_int_equal(s.last.id, 1);
     assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
 }
 
@@ -301,21 +301,24 @@ static void a_failure_is_kept_and_said(void **state)
 
     command_is(w, "echo no route to the pager >&2; exit 3", LONG);
     (void)send(w, NOTIFY_HOST, "");
-    struct notify_state s = wait_finished(w, 1);
-    assert_string_equal(s.last_result, "ended with exit status 3");
+    struct wire_notify s = wait_finished(w, 1);
+    assert_string_equal(s.last.result, "ended with exit status 3");
     assert_true(notify_warning(w->n, text, sizeof(text), &age_ms));
     assert_non_null(strstr(text, "ended with exit status 3 (1 of 1 messages so)"));
-    notify_print(w->n, &json);
-    assert_non_null(strstr(json.data, "\"failed\":true,\"result\":\"ended with exit status 3\",\"output\":\"no route to the pager?\""));
+    struct wire_notify back;
+    wire_notify_print(&json, &s);
+    assert_int_equal(wire_notify_parse(json.data, json.length, &back, &e), 0);
+    assert_memory_equal(&back.last, &s.last, sizeof(s.last));
+    assert_string_equal(back.last.output, "no route to the pager?");
     wire_text_done(&json);
 
     command_is(w, "kill -11 $$", LONG);
     (void)send(w, NOTIFY_HOST, "");
-    assert_string_equal(wait_finished(w, 2).last_result, "was killed by signal 11 (Segmentation fault)");
+    assert_string_equal(wait_finished(w, 2).last.result, "was killed by signal 11 (Segmentation fault)");
 
     assert_int_equal(notify_configure(w->n, "/nowhere/notify", LONG, &e), 0);
     (void)send(w, NOTIFY_HOST, "");
-    assert_string_equal(wait_finished(w, 3).last_result, "could not be started: No such file or directory");
+    assert_string_equal(wait_finished(w, 3).last.result, "could not be started: No such file or directory");
 
     command_is(w, "exit 0", LONG);
     (void)send(w, NOTIFY_HOST, "");
@@ -329,14 +332,14 @@ static void what_hangs_or_babbles_is_ended(void **state)
 
     command_is(w, "trap 'echo got it; exit 0' TERM; while :; do read -r x <fifo; done", SEC / 5);
     (void)send(w, NOTIFY_HOST, "");
-    struct notify_state s = wait_finished(w, 1);
-    assert_string_equal(s.last_result, "did not end within 200 ms and was stopped");
+    struct wire_notify s = wait_finished(w, 1);
+    assert_string_equal(s.last.result, "did not end within 200 ms and was stopped");
 
     command_is(w, "exec yes", SEC / 5); /* prints without end, and never reads */
     (void)send(w, NOTIFY_HOST, "");
     s = wait_finished(w, 2);
-    assert_string_equal(s.last_result, "did not end within 200 ms and was stopped");
-    assert_int_equal(strlen(s.last_output), sizeof(s.last_output) - 1);
+    assert_string_equal(s.last.result, "did not end within 200 ms and was stopped");
+    assert_int_equal(strlen(s.last.output), sizeof(s.last.output) - 1);
 }
 
 /* Lets `count` runs of a script that reads a line of the fifo go on. */
@@ -365,7 +368,7 @@ static void some_run_some_wait_and_the_rest_is_counted(void **state)
     }
     assert_int_equal(taken, NOTIFY_RUNS_MAX + NOTIFY_QUEUE_MAX);
     assert_int_equal(notify_offer(w->n, &critical), 0);
-    struct notify_state s;
+    struct wire_notify s;
     notify_read(w->n, &s);
     assert_int_equal(s.running, NOTIFY_RUNS_MAX);
     assert_int_equal(s.waiting, NOTIFY_QUEUE_MAX);
@@ -377,7 +380,7 @@ static void some_run_some_wait_and_the_rest_is_counted(void **state)
     critical.dropped = 2; /* its sender lost some, too */
     assert_true(notify_send(w->n, &critical) != 0);
     let_go(w, 1);
-    assert_string_equal(wait_finished(w, taken + 1).last_output, "host dropped 12?");
+    assert_string_equal(wait_finished(w, taken + 1).last.output, "host dropped 12?");
 }
 
 /* The ids of the runs that began, one a line, once there are `count`. */
@@ -411,7 +414,7 @@ static void begin_comes_before_end_and_critical_before_all(void **state)
     (void)send(w, NOTIFY_STUCK, "a");
     (void)send(w, NOTIFY_STUCK, "a"); /* 2: waits for 1 */
     (void)send(w, NOTIFY_BREACH, "a"); /* 3: another event, need not wait */
-    struct notify_state s = wait_running(w, 2);
+    struct wire_notify s = wait_running(w, 2);
     assert_int_equal(s.running, 2);
     assert_int_equal(s.waiting, 1);
     for (unsigned i = 4; i < 14; i++) {
@@ -433,15 +436,16 @@ static void without_a_command_nothing_happens(void **state)
 {
     struct world *w = *state;
     struct err e = {0};
-    struct notify_state s;
+    struct wire_notify s;
     struct wire_text json = {0};
 
     assert_int_equal(notify_configure(w->n, NULL, LONG, &e), 0);
     assert_int_equal(send(w, NOTIFY_HOST, ""), 0);
     notify_read(w->n, &s);
     assert_int_equal(s.dropped, 0);
-    notify_print(w->n, &json);
-    assert_string_equal(json.data, "{\"command\":null,\"sent\":0,\"failed\":0,\"dropped\":0,\"waiting\":0,\"running\":0,\"last\":null}");
+    wire_notify_print(&json, &s);
+    assert_string_equal(json.data, "{\"api\":1,\"command\":null,\"timeout_ms\":60000,\"sent\":0,\"failed\":0,\"dropped\":0,"
+                        "\"waiting\":0,\"running\":0,\"last\":null,\"last_test\":null}\n");
     wire_text_done(&json);
 }
 
