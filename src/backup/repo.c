@@ -37,12 +37,12 @@ const char *repo_point_path(const char *identity, const char *time, const char *
     return path;
 }
 
-/* "20261124T150000Z" */
+/* Only as it is on disk. */
 bool repo_time_is_valid(const char *text)
 {
     int64_t seconds;
 
-    return repo_time_parse(text, &seconds);
+    return text[0] && text[4] != '-' && repo_time_parse(text, &seconds);
 }
 
 void repo_time_print(int64_t seconds, char text[REPO_TIME_SIZE])
@@ -55,18 +55,36 @@ void repo_time_print(int64_t seconds, char text[REPO_TIME_SIZE])
         (void)snprintf(text, REPO_TIME_SIZE, "19700101T000000Z"); /* cannot be: the value is in range */
 }
 
+/* The digits of either form, in the one without separators; false where it is neither. */
+static bool time_plain(const char *text, char plain[REPO_TIME_SIZE])
+{
+    static const char forms[][24] = {"ddddddddTddddddZ", "dddd-dd-ddTdd:dd:ddZ"};
+
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        const char *form = forms[i], *t = text;
+        char *to = plain;
+
+        while (*form && (*form == 'd' ? *t >= '0' && *t <= '9' : *t == *form)) {
+            if (*form != '-' && *form != ':')
+                *to++ = *t;
+            form++;
+            t++;
+        }
+        *to = '\0';
+        if (!*form && !*t)
+            return true;
+    }
+    return false;
+}
+
 bool repo_time_parse(const char *text, int64_t *ret_seconds)
 {
-    char again[REPO_TIME_SIZE];
+    char plain[REPO_TIME_SIZE], again[REPO_TIME_SIZE];
     struct tm tm = {0};
     time_t t;
 
-    for (size_t i = 0; i < REPO_TIME_SIZE - 1; i++) {
-        if (i == 8 ? text[i] != 'T' : i == 15 ? text[i] != 'Z' : text[i] < '0' || text[i] > '9')
-            return false; /* also at the end of a short text */
-    }
-    if (text[REPO_TIME_SIZE - 1] != '\0' ||
-        sscanf(text, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+    if (!time_plain(text, plain) ||
+        sscanf(plain, "%4d%2d%2dT%2d%2d%2dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
                &tm.tm_sec) != 6)
         return false;
     tm.tm_year -= 1900;
@@ -75,7 +93,7 @@ bool repo_time_parse(const char *text, int64_t *ret_seconds)
     if (t < 0)
         return false;
     repo_time_print(t, again);
-    if (strcmp(again, text) != 0)
+    if (strcmp(again, plain) != 0)
         return false; /* 30 February */
     *ret_seconds = t;
     return true;

@@ -65,7 +65,8 @@ const char *repo_name(const struct repo *repo);
 
 bool repo_time_is_valid(const char *text);
 
-/* Seconds since 1970 <-> "20261124T150000Z". Parse gives false where text is no such time. */
+/* Seconds since 1970 <-> "20261124T150000Z". Parse also takes "2026-11-24T15:00:00Z", and gives false where text is no
+ * such time. */
 void repo_time_print(int64_t seconds, char text[REPO_TIME_SIZE]);
 bool repo_time_parse(const char *text, int64_t *ret_seconds);
 
@@ -132,7 +133,7 @@ int repo_chunk_get(struct repo *repo, const struct repo_id *id, void *plain, siz
 /* ---- Writing. A backup that runs: its lock file tells others of it, so that nothing it uses is swept. */
 struct repo_point;
 
-/* `time`: "" takes the clock's. `parents`: times of this guest's points whose indexes will be built upon; they must be
+/* `time` (either form): "" takes the clock's. `parents`: times of this guest's points whose indexes will be built upon; they must be
  * there (-ENOENT) and stay until the point is over. -EEXIST: a point of that time is there.
  * Durable before it returns: what a crash leaves of this backup is recognised as such. */
 int repo_point_begin(struct repo *repo, const char *identity, const char *guest, const char *time,
@@ -181,5 +182,10 @@ struct repo_point_list {
 
 /* Only those with a manifest; whether it can be read is not looked at. identity NULL: of all guests. */
 int repo_points_list(struct repo *repo, const char *identity, struct repo_point_list **ret, struct err *e);
+
+/* What a person calls a point: "GUEST/TIME", or "GUEST" for its last one; GUEST is an identity, else the name of a guest at
+ * its last point. Times in either form. */
+int repo_point_find(struct repo *repo, const char *text, struct repo_point_entry *ret, struct err *e);
+
 struct repo_point_list *repo_point_list_free(struct repo_point_list *list);
 OWN_DEFINE(repo_point_list);

@@ -126,7 +126,7 @@ int repo_point_begin(struct repo *repo, const char *identity, const char *guest,
 
     if (!text_is_name(identity, strlen(identity)) || !text_is_name(guest, strlen(guest)))
         return err_set(e, EINVAL, "'%s' is no name for a guest", text_show(identity, strlen(identity)).s);
-    if (time[0] && !repo_time_is_valid(time))
+    if (time[0] && !repo_time_parse(time, &now))
         return err_set(e, EINVAL, "'%s' is no time of a point", text_show(time, strlen(time)).s);
     p = calloc(1, sizeof(*p));
     if (!p || !(p->manifest = calloc(1, sizeof(*p->manifest)))) {
@@ -139,7 +139,7 @@ int repo_point_begin(struct repo *repo, const char *identity, const char *guest,
         struct err why = {0};
 
         repo_time_print(now + i, text);
-        r = begin_at(p, time[0] ? time : text, parents, parent_count, &why);
+        r = begin_at(p, text, parents, parent_count, &why);
         if (r == 0)
             break;
         if (r != -EEXIST || time[0] || i + 1 == TIME_TRIES) {

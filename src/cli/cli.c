@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,10 @@ const struct cli_command cli_commands[] = {
      "demand of the last five minutes, and for the guest you choose what is decided about it and why, and what was moved "
      "lately. Keys: up and down choose, n a d p m i sort by name, assigned, demand, pressure, moved, priority, / shows "
      "only some, ? explains, q leaves. A ballastd that restarts is waited for. --json prints once what top shows."},
+    {"backup", cmd_backup, ~0U, 0, INT_MAX, "COMMAND ...", "backs guests up, and looks after the repository of backups",
+     "A repository is a directory that holds points: what the disks of a guest held at one instant, all of them, each "
+     "independent of the others. Most of these commands need no ballastd, only the repository. A point is written "
+     "GUEST/TIME as `ballast backup list` shows it, or GUEST for that guest's last one."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "
@@ -108,6 +113,22 @@ static const struct cli_command *command_find(const char *name)
     return NULL;
 }
 
+const struct cli_command *cli_group(const struct cli_command *command)
+{
+    return command->function == cmd_backup ? cli_backup_commands : NULL;
+}
+
+/* The command of a group that the second word names; the group itself where it names none. */
+static const struct cli_command *command_in(const struct cli_command *group, char **words, int count)
+{
+    const size_t skip = strlen(group->name) + 1;
+
+    for (const struct cli_command *c = cli_group(group); c && c->name && count > 1; c++)
+        if (strcmp(c->name + skip, words[1]) == 0)
+            return c;
+    return group;
+}
+
 static int unknown_command(const struct cli *cli, const char *name)
 {
     char hint[WIRE_ERROR_TEXT_SIZE] = "ballast help lists the commands";
@@ -141,6 +162,8 @@ static const struct option_name {
     {"--help", CLI_OPTION_HELP, NULL},
     {"-h", CLI_OPTION_HELP, NULL},
     {"--version", CLI_OPTION_VERSION, NULL},
+    {"--repository", CLI_OPTION_REPOSITORY, "PATH"},
+    {"--chunk-size", CLI_OPTION_CHUNK_SIZE, "SIZE"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 
@@ -219,7 +242,7 @@ static int usage_check(const struct cli *cli, const struct cli_command *command,
 
 static int run_words(struct cli *cli, char **words, int count)
 {
-    const struct cli_command *command;
+    const struct cli_command *command, *group;
     struct cli_problem p;
 
     if (count == 0 && cli->options & CLI_OPTION_VERSION)
@@ -231,11 +254,12 @@ static int run_words(struct cli *cli, char **words, int count)
                               "a command is missing");
         return cli_complain(cli, &p);
     }
-    command = command_find(words[0]);
-    if (!command)
+    group = command_find(words[0]);
+    if (!group)
         return unknown_command(cli, words[0]);
-    cli->args = words + 1;
-    cli->arg_count = count - 1;
+    command = command_in(group, words, count);
+    cli->args = words + 1 + (command != group);
+    cli->arg_count = count - 1 - (command != group);
     if (cli->options & CLI_OPTION_HELP)
         return cli_help_command(cli, command);
     if (usage_check(cli, command, &p) != CLI_DONE)

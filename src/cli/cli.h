@@ -33,7 +33,16 @@ enum cli_option {
     CLI_OPTION_FOR = 1 << 8,
     CLI_OPTION_EXPIRES = 1 << 9,
     CLI_OPTION_CANCEL = 1 << 10,
-    CLI_OPTION_WAIT = 1 << 11
+    CLI_OPTION_WAIT = 1 << 11,
+    CLI_OPTION_REPOSITORY = 1 << 12,
+    CLI_OPTION_CHUNK_SIZE = 1 << 13,
+    CLI_OPTION_DRY_RUN = 1 << 14,
+    CLI_OPTION_KEEP = 1 << 15,
+    CLI_OPTION_SAMPLE = 1 << 16,
+    CLI_OPTION_FORCE = 1 << 17,
+    CLI_OPTION_FORMAT = 1 << 18,
+    CLI_OPTION_MAX_AGE = 1 << 19,
+    CLI_OPTION_NAME = 1 << 20
 };
 #define CLI_OPTION_BITS 32
 
@@ -96,4 +105,11 @@ int cmd_pause(struct cli *cli);
 int cmd_resume(struct cli *cli);
 int cmd_off(struct cli *cli);
 int cmd_on(struct cli *cli);
+int cmd_backup(struct cli *cli);
 int cmd_help(struct cli *cli);
+
+/* The commands of `ballast backup` (cmd_backup.c), named "backup COMMAND", with an empty one at the end. */
+extern const struct cli_command cli_backup_commands[];
+
+/* The commands of a group, as above; NULL: it is none. */
+const struct cli_command *cli_group(const struct cli_command *command);

@@ -6,6 +6,8 @@
 #include "text.h"
 
 #define HELP_WIDTH 90
+#define HELP_COLUMN 16       /* where summaries begin */
+#define HELP_GROUP_COLUMN 22 /* those of a group's commands: longer names */
 
 static const char options_text[] =
     "Options:\n"
@@ -15,6 +17,10 @@ static const char options_text[] =
     "  --watch        shown anew each second\n"
     "  --help         help on a command\n"
     "  --version      same as `ballast version`\n"
+    "\n"
+    "Of `ballast backup` (`ballast backup COMMAND --help` tells which go with it):\n"
+    "  --repository PATH  the repository (default: the configuration's backup.repository)\n"
+    "  --chunk-size SIZE  of a new repository (default: 1 MiB)\n"
     "\n"
     "Exit codes: 0 done; 1 it failed; 2 wrong usage or configuration; 3 ballastd not reachable;\n"
     "4 done, with warnings.\n";
@@ -29,6 +35,16 @@ static struct term help_term(const struct cli *cli)
     return term;
 }
 
+static void print_command(const struct term *term, struct wire_text *t, const struct cli_command *command,
+                          unsigned column)
+{
+    unsigned length = (unsigned)strlen(command->name) + 2;
+
+    wire_text_format(t, "  %s", command->name);
+    term_pad(t, length < column ? column - length : 1);
+    term_wrap(term, t, command->summary, column, column);
+}
+
 static int help_all(const struct cli *cli)
 {
     const struct term term = help_term(cli);
@@ -38,13 +54,8 @@ static int help_all(const struct cli *cli)
     wire_text_adds(&t, "usage: ballast [--socket PATH] COMMAND ...\n\n"
                        "Shows and steers ballastd, which moves memory between this host's guests by "
                        "need.\n\nCommands:\n");
-    for (size_t i = 0; i < cli_command_count; i++) {
-        unsigned length = (unsigned)strlen(cli_commands[i].name);
-
-        wire_text_format(&t, "  %s", cli_commands[i].name);
-        term_pad(&t, length < 14 ? 14 - length : 1);
-        term_wrap(&term, &t, cli_commands[i].summary, 16, 16);
-    }
+    for (size_t i = 0; i < cli_command_count; i++)
+        print_command(&term, &t, &cli_commands[i], HELP_COLUMN);
     wire_text_adds(&t, "\n");
     wire_text_adds(&t, options_text);
     r = cli_write(cli, &t);
@@ -60,6 +71,10 @@ int cli_help_command(const struct cli *cli, const struct cli_command *command)
 
     wire_text_format(&t, "usage: ballast [--socket PATH] %s %s\n\n", command->name, command->usage);
     term_wrap(&term, &t, command->help ? command->help : command->summary, 0, 0);
+    if (cli_group(command))
+        wire_text_adds(&t, "\nCommands:\n");
+    for (const struct cli_command *c = cli_group(command); c && c->name; c++)
+        print_command(&term, &t, c, HELP_GROUP_COLUMN);
     wire_text_adds(&t, "\n");
     wire_text_adds(&t, options_text);
     r = cli_write(cli, &t);

@@ -161,6 +161,7 @@ static int list_sockets(struct config *c, struct err *e)
                 s->entries[i].name, v->qmp, v->agent, has_access, v->number[CONFIG_GUEST_ACCESS] == CONFIG_ACCESS_SHARE};
     }
     c->sockets = s->sockets;
+    c->backup_repository = s->repository;
     return 0;
 }
 

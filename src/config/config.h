@@ -61,6 +61,7 @@ struct config {
     const struct config_socket *sockets;
     size_t socket_count;
     struct config_notify notify;
+    const char *backup_repository; /* absolute; NULL: none is named */
     struct config_list warnings; /* nothing that stops the daemon; to be logged once each */
     uint64_t hash;     /* of what it says, not of how it is written: same hash, same decisions (S6) */
     struct config_store *store;

@@ -113,6 +113,7 @@ static const char *const section_titles[CONFIG_SECTION_COUNT] = {
     "discover: where guests are found (a list; each entry has one of these keys, and access)",
     "defaults, and each entry of guests: one guest's memory",
     "notify: a command that is run when something needs a person's eye",
+    "backup: live backup",
 };
 
 /* Words of help, broken at 100 columns behind an indent of four. */
@@ -206,7 +207,8 @@ static void print_manual_key(FILE *out, const struct config_key *k)
 
 void config_manual_print(FILE *out)
 {
-    static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS", "NOTIFY"};
+    static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS", "NOTIFY",
+                                                             "BACKUP"};
 
     for (unsigned section = 0; section < CONFIG_SECTION_COUNT; section++) {
         (void)fprintf(out, ".SH %s\n", titles[section]);

@@ -172,6 +172,11 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_NOTIFY, CONFIG_NOTIFY_STUCK_AFTER, "stuck-after", CONFIG_TIME, SECOND, NOTIFY_INTERVAL_MAX, 0, 0, NULL,
      NOTIFY_STUCK_AFTER_DEFAULT, NULL, false,
      "How long a guest must not have moved to its size before that is worth a message."},
+
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_REPOSITORY, "repository", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0, NULL, 0,
+     "none", false,
+     "The directory that backups go to, made by `ballast backup init`. The commands of `ballast backup` take it where "
+     "--repository is not given."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 
@@ -182,7 +187,7 @@ const struct config_top config_tops[] = {
     {"guests", true, "Values for guests by name or shell pattern."},
     {"meter", false, "Metering of what each guest held."},
     {"tariffs", false, "Prices of memory."},
-    {"backup", false, "Live backup."},
+    {"backup", true, "Live backup: where it goes."},
     {"notify", true, "A command that is run when something needs a person's eye."},
 };
 const size_t config_top_count = sizeof(config_tops) / sizeof(config_tops[0]);

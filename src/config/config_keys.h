@@ -16,6 +16,7 @@ enum config_section {
     CONFIG_SECTION_DISCOVER, /* keys of one entry of the list */
     CONFIG_SECTION_GUEST,    /* `defaults` and each entry of `guests` */
     CONFIG_SECTION_NOTIFY,
+    CONFIG_SECTION_BACKUP,
     CONFIG_SECTION_COUNT
 };
 
@@ -96,6 +97,11 @@ enum config_notify_key {
     CONFIG_NOTIFY_INTERVAL,
     CONFIG_NOTIFY_STUCK_AFTER,
     CONFIG_NOTIFY_KEYS
+};
+
+enum config_backup_key {
+    CONFIG_BACKUP_REPOSITORY,
+    CONFIG_BACKUP_KEYS
 };
 
 /* `access` of an entry of discover or of guests. */

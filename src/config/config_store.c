@@ -38,6 +38,7 @@ struct config_store *config_store_free(struct config_store *s)
     free(s->defaults.owner);
     free(s->defaults.qmp);
     free(s->defaults.agent);
+    free(s->repository);
     free(s->files);
     free(s->directories);
     free(s->entries);

@@ -62,6 +62,7 @@ struct config_store {
     size_t directory_count;
     bool has_discover;
     struct config_socket *sockets;
+    char *repository;       /* backup.repository, owned; NULL: not set */
     uint64_t mode_fallback; /* enum guest_mode where nothing is said */
 };
 

@@ -252,7 +252,7 @@ static void the_hash_follows_the_meaning(void **state)
 static void the_table_is_sound(void **state)
 {
     static const unsigned counts[CONFIG_SECTION_COUNT] = {CONFIG_HOST_KEYS, CONFIG_DISCOVER_KEYS, CONFIG_GUEST_KEYS,
-                                                          CONFIG_NOTIFY_KEYS};
+                                                          CONFIG_NOTIFY_KEYS, CONFIG_BACKUP_KEYS};
     size_t total = 0;
     char text[CONFIG_KEY_TEXT_SIZE];
 

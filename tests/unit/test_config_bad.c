@@ -216,7 +216,7 @@ static void warnings_stop_nothing(void **state)
     } cases[] = {
         {"meter: {store: sqlite, interval: 1 s}", "t.yaml:1:1: key 'meter' is not active in this version"},
         {"tariffs: [{per: GiB-hour, price: 0.0042 EUR, from: 2026-01-01}]", "key 'tariffs' is not active"},
-        {"backup: {repository: /srv/backup}", "key 'backup' is not active"},
+        {"backup: {schedules: []}", "key 'backup.schedules' is not active"},
         {"notify: {timeout: 5 s}", "t.yaml:1:19: 'notify' has no key 'command': nobody is told anything"},
         {"notify: {command: /nowhere/notify}",
          "key 'notify.command': '/nowhere/notify' can't be run now: No such file or directory"},

@@ -49,6 +49,7 @@ def getopt_options(*path):
 daemon_options = getopt_options("src/daemon/options.c")
 agent_options = getopt_options("src/agent/agent_options.c")
 cli_options = set(re.findall(r'\{"(--[a-z-]+)", CLI_OPTION_', read("src/cli/cli.c")))
+backup_commands = set(re.findall(r'(?m)^    \{"backup ([a-z-]+)", cmd_', read("src/cli/cmd_backup.c")))
 commands = set(re.findall(r'(?m)^    \{"([a-z-]+)", cmd_', read("src/cli/cli.c")))
 keys = set(re.findall(r'\{CONFIG_SECTION_[A-Z]+, CONFIG_[A-Z_]+, "([a-z-]+)"', read("src/config/config_keys.c")))
 check("no options found in the sources", daemon_options and agent_options and cli_options and commands)
@@ -56,13 +57,15 @@ check(f"only {len(keys)} keys found in the table", len(keys) >= 21)
 
 daemon_page = plain(read("docs/man/ballastd.8"))
 cli_page = plain(read("docs/man/ballast.1"))
+backup_page = plain(read("docs/man/ballast-backup.1"))
 config_page = plain(read("docs/man/ballast.yaml.5"))
 daemon_help = run(ballastd, "--help")
 cli_help = run(ballast, "--help")
 config_help = run(ballastd, "--help-config")
 
 for name, have, options in (("ballastd(8)", daemon_page, daemon_options), ("ballastd --help", daemon_help, daemon_options),
-                            ("ballast(1)", cli_page, cli_options), ("ballast --help", cli_help, cli_options),
+                            ("ballast(1) and ballast-backup(1)", cli_page + backup_page, cli_options),
+                            ("ballast --help", cli_help, cli_options),
                             ("ballast-agent(8)", plain(read("docs/man/ballast-agent.8")), agent_options),
                             ("ballast-agent --help", run(agent, "--help"), agent_options)):
     check(f"{name} lacks {sorted(options - long_options(have))}", options <= long_options(have))
@@ -72,11 +75,15 @@ for name, have in (("ballast(1)", cli_page), ("ballast --help", cli_help)):
         check(f"{name} lacks the command '{command}'", re.search(rf"(?m)^ *{command}\b", have))
 for command in commands:
     check(f"ballast help {command} says nothing", command in run(ballast, "help", command))
+check("no commands of `ballast backup` found in the sources", backup_commands)
+for command in backup_commands:
+    check(f"ballast-backup(1) lacks the command '{command}'", re.search(rf"(?m)^ *{command}\b", backup_page))
+    check(f"ballast backup {command} --help says nothing", f"backup {command}" in run(ballast, "backup", command, "--help"))
 for key in keys:
     check(f"ballast.yaml(5) lacks the key '{key}'", re.search(rf"(?m)^{key}$", config_page))
     check(f"ballastd --help-config lacks the key '{key}'", re.search(rf"(?m)^  {key}: ", config_help))
 version = run(ballastd, "--version").split()[-1]
-for page in ("ballast.1", "ballast.yaml.5", "ballast-agent.8", "ballastd.8"):
+for page in ("ballast.1", "ballast-backup.1", "ballast.yaml.5", "ballast-agent.8", "ballastd.8"):
     check(f"{page} is not of version {version}", f'"ballast {version}"' in read("docs/man", page))
 
 
