@@ -151,7 +151,8 @@ static int job_take(const struct json_object *json, struct copy_job *job, struct
         r = text_take(job->time, sizeof(job->time), l.time, "the time", e);
     if (r < 0)
         return r;
-    if (job->repository[0] && (!text_is_name(job->guest, strlen(job->guest)) || !text_is_name(job->time, strlen(job->time))))
+    if (job->repository[0] && (!text_is_name(job->guest, strlen(job->guest)) ||
+                               (job->time[0] && !text_is_name(job->time, strlen(job->time)))))
         return err_set(e, EBADMSG, "guest '%s' and time '%s' make no point: each must be a name without blanks and slashes",
                        text_show(job->guest, strlen(job->guest)).s, text_show(job->time, strlen(job->time)).s);
     job->bandwidth_bytes_per_second = l.bandwidth_bytes_per_second == WIRE_UNKNOWN ? 0 : l.bandwidth_bytes_per_second;

@@ -15,7 +15,7 @@
 
 #define COPY_LINE_MAX      (1U << 20) /* in: a manifest brings the guest's command line, some 100 KiB at most */
 #define COPY_LINE_OUT_MAX  4096U      /* out: PIPE_BUF, so that a line is written whole or not at all */
-#define COPY_HINT_SIZE     256
+#define COPY_HINT_SIZE     160        /* with a text of ERR_TEXT_SIZE, all of it escaped, it still fits a line */
 #define COPY_DISKS_MAX     64         /* more than any guest has; each costs a socket and a row of chunk states */
 #define COPY_DISK_BYTES_MAX (64ULL << 40)
 #define COPY_SECTOR_BYTES  512        /* what QEMU's disk sizes are multiples of */
