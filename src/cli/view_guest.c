@@ -62,6 +62,11 @@ static void print_title(const struct term *term, struct wire_text *out, const st
         wire_text_format(out, "pid %" PRIu64 ", running for %s, ", g->pid, view_age(g->running_ms).s);
     wire_text_format(out, "known for %s, driver ", view_age(g->known_ms).s);
     (void)term_text(term, out, g->driver[0] ? g->driver : "unknown", 0);
+    if (g->hypervisor[0]) {
+        wire_text_adds(out, " (");
+        (void)term_text(term, out, g->hypervisor, 0);
+        wire_text_adds(out, ")");
+    }
     wire_text_adds(out, "\n");
     print_identity(term, out, g);
     print_configured(term, out, g);

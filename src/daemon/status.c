@@ -290,12 +290,34 @@ static void fill_hold(const struct status *s, const struct engine_guest *g, stru
     wire_guest_flag(ret, "on-hold", reason[0] ? reason : "its moves are paused");
 }
 
+/* What its driver found out (hv.h, struct hv_facts). */
+static void fill_facts(const struct hv_vm *vm, struct wire_guest *ret)
+{
+    static const char *const answers[] = {[HV_UNKNOWN] = "", [HV_NO] = "no", [HV_YES] = "yes"};
+    static const char *const ports[] = {[HV_PORT_UNKNOWN] = "", [HV_PORT_NONE] = "none", [HV_PORT_OPEN] = "open",
+                                        [HV_PORT_HEARD] = "heard"};
+    const struct hv_facts *f = &vm->facts;
+
+    wire_text_copy(ret->hypervisor, sizeof(ret->hypervisor), f->version);
+    wire_text_copy(ret->fixed_reason, sizeof(ret->fixed_reason), f->fixed);
+    wire_text_copy(ret->deflate_on_oom, sizeof(ret->deflate_on_oom), NAME_OF(answers, f->deflate_on_oom));
+    wire_text_copy(ret->page_reporting, sizeof(ret->page_reporting), NAME_OF(answers, f->page_reporting));
+    wire_text_copy(ret->agent_port, sizeof(ret->agent_port), NAME_OF(ports, f->port));
+    ret->balloon = f->has_balloon;
+    ret->kernel_short = f->kernel_short;
+    if (!f->maximum_bytes)
+        return;
+    ret->machine_maximum_bytes = f->maximum_bytes;
+    ret->memory_slots = f->slots;
+}
+
 void status_fill_guest(const struct status *s, const struct engine_guest *g, struct wire_guest *ret)
 {
     uint64_t now = s->now_usec();
 
     wire_guest_clear(ret);
     fill_who(s, g, ret);
+    fill_facts(g->vm, ret);
     fill_levers(&g->core, now, ret);
     fill_seen(&g->core, now, ret);
     fill_rates(s, g, ret);

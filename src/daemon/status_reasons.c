@@ -94,7 +94,9 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
     if (flags & GUEST_FLAG_FOREIGN_HAND)
         flag(ret, "foreign-hand", "another program moves its memory, so ballast only watches it: find that program "
              "(libvirt, Proxmox VE, MOM, a script), stop it, then restart ballastd");
-    if (flags & GUEST_FLAG_NO_BALLOON)
+    if (flags & GUEST_FLAG_NO_BALLOON && g->vm->facts.fixed[0])
+        flag(ret, "fixed", "%s", g->vm->facts.fixed);
+    else if (flags & GUEST_FLAG_NO_BALLOON)
         flag(ret, "no-balloon", "QEMU has neither a balloon nor a virtio-mem device for it: start it with "
              "-device virtio-balloon-pci,deflate-on-oom=on");
     if (flags & GUEST_FLAG_FIXED && !(flags & GUEST_FLAG_NO_BALLOON))

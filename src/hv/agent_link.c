@@ -457,6 +457,11 @@ struct agent_link *agent_link_free(struct agent_link *l)
     return NULL;
 }
 
+bool agent_link_is_connected(const struct agent_link *l)
+{
+    return l && l->fd >= 0;
+}
+
 bool agent_link_is_heard(const struct agent_link *l)
 {
     return l && l->heard;

@@ -55,6 +55,9 @@ struct agent_link_config {
 int agent_link_new(const struct agent_link_config *config, struct agent_link **ret, struct err *e);
 struct agent_link *agent_link_free(struct agent_link *l); /* no callback comes any more */
 
+/* Something listens on its socket: the guest has the port. */
+bool agent_link_is_connected(const struct agent_link *l);
+
 /* Its last sample counts: it is not silent. */
 bool agent_link_is_heard(const struct agent_link *l);
 

@@ -18,6 +18,33 @@ struct hv;
 struct json_object;
 struct sd_event;
 
+enum hv_answer {
+    HV_UNKNOWN,
+    HV_NO,
+    HV_YES,
+};
+
+/* The socket behind a guest's agent's port. */
+enum hv_port {
+    HV_PORT_UNKNOWN,
+    HV_PORT_NONE,  /* nobody listens there: it has no such port */
+    HV_PORT_OPEN,  /* there, and nothing was heard through it: no agent runs */
+    HV_PORT_HEARD,
+};
+
+/* What a driver found out about a guest beside its levers: for people (`ballast doctor`), and why its size can't be
+ * changed where that is so. */
+struct hv_facts {
+    char version[32];   /* of the hypervisor: "QEMU 7.2.15"; empty: not known */
+    char fixed[160];    /* why its levers free nothing: then the driver says it has none; empty: they do */
+    enum hv_answer deflate_on_oom, page_reporting; /* of its balloon */
+    enum hv_port port;
+    bool has_balloon;   /* a device, also where it is of no use */
+    bool kernel_short;  /* hot-added memory is plenty, its kernel's own is not */
+    uint64_t maximum_bytes; /* that the machine can ever have (maxmem); 0: not known */
+    uint64_t slots;         /* for memory devices; counts where maximum_bytes is known */
+};
+
 /* One guest as its driver knows it. Owned by the driver, valid from appeared() until vanished() returns. */
 struct hv_vm {
     struct hv *hv;
@@ -26,6 +53,7 @@ struct hv_vm {
     pid_t pid;              /* 0: not known */
     uint64_t start_ticks;   /* /proc/PID/stat field 22: with pid and host boot id the incarnation */
     uint32_t caps;          /* enum hv_cap */
+    struct hv_facts facts;
     void *user;             /* the listener's own; the driver never touches it */
 };
 

@@ -28,6 +28,7 @@ static void see_total(struct qmp_guest *g, const struct obs_guest_view *view)
 static void see_kernel(struct qmp_guest *g, const struct obs_guest_view *v)
 {
     g->kernel_short = online_kernel_is_short(v->free_bytes, v->kernel_free_bytes, g->kernel_short);
+    g->vm.facts.kernel_short = g->kernel_short;
     uint64_t room = online_room_bytes(v->free_bytes, v->available_bytes, v->kernel_free_bytes, g->kernel_short);
     uint64_t online = g->online.online_bytes;
 
@@ -46,7 +47,7 @@ static void see_kernel(struct qmp_guest *g, const struct obs_guest_view *v)
 
 static void forget_kernel(struct qmp_guest *g)
 {
-    g->kernel_short = false;
+    g->kernel_short = g->vm.facts.kernel_short = false;
     g->plug_most_bytes = 0;
 }
 

@@ -158,10 +158,13 @@ static void fill_vm(struct qmp_guest *g)
     vm->pid = g->pid;
     vm->start_ticks = g->start_ticks;
     vm->caps = 0;
+    qmp_guest_judge_facts(g);
     if (g->balloon_path[0])
-        vm->caps |= HV_CAP_BALLOON | HV_CAP_STATISTICS;
+        vm->caps |= HV_CAP_STATISTICS;
+    if (g->balloon_path[0] && !vm->facts.fixed[0] && !g->boot_fixed)
+        vm->caps |= HV_CAP_BALLOON;
     for (size_t i = 0; i < g->devices.plugs_n; i++)
-        if (g->devices.plugs[i].path[0])
+        if (g->devices.plugs[i].path[0] && !vm->facts.fixed[0])
             vm->caps |= HV_CAP_PLUG;
     if (vm->pid)
         vm->caps |= HV_CAP_HOST_VIEW;
@@ -182,7 +185,9 @@ static void say_what_is_missing(struct qmp_guest *g)
                               "-device "
                               "virtio-mem-pci,id=vm0,...",
                               g->vm.name);
-    if (!(g->vm.caps & (HV_CAP_BALLOON | HV_CAP_PLUG)))
+    if (g->vm.facts.fixed[0])
+        qmp_guest_trouble(g, QMP_CAUSE_NO_LEVER, ENODEV, "guest '%s' keeps its size: %s", g->vm.name, g->vm.facts.fixed);
+    else if (!(g->vm.caps & (HV_CAP_BALLOON | HV_CAP_PLUG)))
         qmp_guest_trouble(g, QMP_CAUSE_NO_LEVER, ENODEV,
                           "guest '%s' has no balloon device and no virtio-mem: its memory stays as it is; add -device "
                           "virtio-balloon-pci,deflate-on-oom=on to its QEMU",
@@ -262,6 +267,9 @@ static void ask_balloon(struct qmp_guest *g)
 
     (void)snprintf(arguments, sizeof(arguments), "{\"path\":\"%s\",\"property\":\"deflate-on-oom\"}", g->balloon_path);
     (void)ask(g, QMP_PROBE_DEFLATE, "qom-get", arguments);
+    (void)snprintf(arguments, sizeof(arguments), "{\"path\":\"%s\",\"property\":\"free-page-reporting\"}",
+                   g->balloon_path);
+    (void)ask(g, QMP_PROBE_REPORTING, "qom-get", arguments);
     /* Statistics once a second, the finest QEMU has. They cost nothing while nobody asks, so they stay on at close. */
     (void)snprintf(arguments, sizeof(arguments),
                    "{\"path\":\"%s\",\"property\":\"guest-stats-polling-interval\",\"value\":1}", g->balloon_path);
@@ -273,6 +281,7 @@ static void take_child(struct qmp_guest *g, const char *parent, struct json_obje
 {
     char name[QMP_PATH_SIZE - 32]; /* fits behind the longest parent */
 
+    qmp_guest_see_children(g, value);
     if (!g->balloon_path[0] && qmp_answer_child(value, "child<virtio-balloon", name, sizeof(name)))
         (void)snprintf(g->balloon_path, sizeof(g->balloon_path), "%s/%s", parent, name);
 }
@@ -297,7 +306,16 @@ static int take_probe(struct qmp_guest *g, enum qmp_probe what, struct json_obje
         take_child(g, "/machine/peripheral-anon", value);
         return 0;
     case QMP_PROBE_DEFLATE:
-        return qmp_to_bool(value, &g->deflate_on_oom) ? 0 : err_set(e, EPROTO, "no usable 'deflate-on-oom'");
+        if (!qmp_to_bool(value, &g->deflate_on_oom))
+            return err_set(e, EPROTO, "no usable 'deflate-on-oom'");
+        g->found.deflate_on_oom = g->deflate_on_oom ? HV_YES : HV_NO;
+        return 0;
+    case QMP_PROBE_VERSION:
+    case QMP_PROBE_OBJECTS:
+    case QMP_PROBE_MACHINE:
+    case QMP_PROBE_REPORTING:
+        qmp_guest_take_fact(g, what, value);
+        return 0;
     case QMP_PROBE_INTERVAL:
         return 0;
     case QMP_PROBE_BALLOON:
@@ -311,6 +329,9 @@ static int take_probe(struct qmp_guest *g, enum qmp_probe what, struct json_obje
 /* Old or small QEMUs lack these, and a guest can be managed without. */
 static bool is_optional(enum qmp_probe what, int code)
 {
+    if (code != ETIMEDOUT &&
+        (what == QMP_PROBE_VERSION || what == QMP_PROBE_OBJECTS || what == QMP_PROBE_MACHINE || what == QMP_PROBE_REPORTING))
+        return true; /* facts for people; a silent monitor is silent in all */
     return code == ENOSYS && (what == QMP_PROBE_DEVICES || what == QMP_PROBE_REGIONS || what == QMP_PROBE_UUID);
 }
 
@@ -345,6 +366,7 @@ static void probe(struct qmp_guest *g)
     g->balloon_path[0] = g->uuid[0] = '\0';
     g->regions_n = 0;
     g->devices = (struct qmp_memory_devices){0};
+    qmp_guest_ask_facts(g, ask);
     (void)ask(g, QMP_PROBE_UUID, "query-uuid", NULL);
     (void)ask(g, QMP_PROBE_BOOT, "query-memory-size-summary", NULL);
     (void)ask(g, QMP_PROBE_REGIONS, "query-memdev", NULL);

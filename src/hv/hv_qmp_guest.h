@@ -86,7 +86,11 @@ enum qmp_probe {
     QMP_PROBE_STATUS,
     QMP_PROBE_PERIPHERAL,
     QMP_PROBE_ANONYMOUS,
+    QMP_PROBE_VERSION, /* this and what follows up to the balloon's: of use, not needed */
+    QMP_PROBE_OBJECTS,
+    QMP_PROBE_MACHINE,
     QMP_PROBE_DEFLATE,
+    QMP_PROBE_REPORTING,
     QMP_PROBE_INTERVAL,
     QMP_PROBE_BALLOON,
     QMP_PROBE_COUNT
@@ -138,6 +142,10 @@ struct qmp_guest {
     char uuid[40];
     char balloon_path[QMP_PATH_SIZE]; /* empty: no balloon */
     bool deflate_on_oom;
+    struct hv_facts found; /* being probed: the guest's own are those of the last good probe */
+    const char *encrypted; /* what keeps its memory from being given back; NULL: nothing of the kind */
+    bool passthrough;      /* a device of the host's reads and writes its memory directly */
+    bool boot_fixed;       /* its balloon frees nothing, virtio-mem does */
     uint64_t base_bytes; /* boot memory without pc-dimms */
     uint64_t regions[QMP_REGIONS_MAX];
     size_t regions_n;
@@ -203,6 +211,14 @@ void qmp_guest_trouble(struct qmp_guest *g, enum qmp_cause cause, int code, cons
 bool qmp_guest_say_stopped(struct qmp_guest *g);
 /* A command failed; says so by its kind (silent, refused). */
 void qmp_guest_command_failed(struct qmp_guest *g, const struct err *e);
+
+/* hv_qmp_facts.c */
+void qmp_guest_ask_facts(struct qmp_guest *g, bool (*ask)(struct qmp_guest *g, enum qmp_probe what, const char *command,
+                                                          const char *arguments)); /* with the first round */
+void qmp_guest_take_fact(struct qmp_guest *g, enum qmp_probe what, struct json_object *value);
+void qmp_guest_see_children(struct qmp_guest *g, struct json_object *value); /* of /machine/peripheral and its like */
+void qmp_guest_judge_facts(struct qmp_guest *g); /* all is answered: can its size be changed? */
+void qmp_guest_see_port(struct qmp_guest *g);
 
 /* hv_qmp_sample.c */
 int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e);

@@ -33,13 +33,17 @@ struct lever_state qmp_guest_lever_state(const struct qmp_guest *g)
     struct lever_state s = {
         .boot_bytes = boot_bytes(g),
         .online_bytes = g->online.online_bytes,
-        .has_balloon = g->balloon_path[0] != '\0',
+        .has_balloon = g->balloon_path[0] && !g->vm.facts.fixed[0] && !g->boot_fixed,
     };
 
     for (size_t i = 0; i < g->devices.plugs_n; i++) {
         const struct qmp_plug *plug = &g->devices.plugs[i];
 
         s.plugged_bytes += plug->size_bytes;
+        if (g->vm.facts.fixed[0]) {
+            s.pluggable_bytes += plug->size_bytes;
+            continue;
+        }
         s.pluggable_bytes += plug->path[0] ? plug->most_bytes : plug->size_bytes;
         s.block_bytes = plug->block_bytes > s.block_bytes ? plug->block_bytes : s.block_bytes;
     }
@@ -432,6 +436,7 @@ int qmp_guest_sample(struct qmp_guest *g, uint32_t what, struct err *e)
 {
     int r = 0;
 
+    qmp_guest_see_port(g);
     if (!g->attached && qmp_guest_is_reachable(g)) {
         if (what & HV_SAMPLE_VIEW && agent_link_is_heard(g->agent)) {
             agent_link_ask(g->agent); /* has a connection of its own */

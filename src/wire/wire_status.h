@@ -142,6 +142,15 @@ struct wire_guest {
     uint64_t refault_rate_bytes;
     uint64_t psi_some_percent;     /* share of that time in which programs waited for memory */
     uint64_t psi_full_percent;
+    char hypervisor[32];           /* and its version: "QEMU 7.2.15" */
+    bool balloon;                  /* it has a balloon device, also where that is of no use */
+    char deflate_on_oom[4];        /* of the balloon: yes, no */
+    char page_reporting[4];        /* the same */
+    char fixed_reason[WIRE_REASON_SIZE]; /* why nothing can change its size, though it has the devices */
+    char agent_port[12];           /* none, open (no agent speaks), heard */
+    bool kernel_short;             /* hot-added memory is plenty, its kernel's own is not */
+    uint64_t machine_maximum_bytes; /* that the machine can ever have (maxmem) */
+    uint64_t memory_slots;
     uint64_t levers_age_ms;        /* of what the hypervisor says of its size */
     uint64_t host_age_ms;          /* of what the host sees it hold */
     uint64_t pressure_percent;

@@ -67,6 +67,18 @@ static void set_property(struct guest *g, const char *line, unsigned long long i
     fake_qmp_reply(g->fake, id, "{}");
 }
 
+static void answer_children(struct guest *g, const char *line, unsigned long long id)
+{
+    const char *type = strstr(line, "/objects") ? g->object : strstr(line, "peripheral-anon") ? g->device : NULL;
+    char text[256] = "[]";
+
+    if (strstr(line, "peripheral\"") && !g->no_balloon)
+        type = "virtio-balloon-pci";
+    if (type)
+        (void)snprintf(text, sizeof(text), "[{\"name\": \"bal\", \"type\": \"child<%s>\"}]", type);
+    fake_qmp_reply(g->fake, id, text);
+}
+
 static void on_command(void *user, struct fake_qmp *f, const char *command, const char *line, unsigned long long id)
 {
     struct guest *g = user;
@@ -89,10 +101,13 @@ static void on_command(void *user, struct fake_qmp *f, const char *command, cons
         fake_qmp_reply(f, id, g->paused ? "{\"running\": false, \"status\": \"paused\"}"
                                         : "{\"running\": true, \"status\": \"running\"}");
     } else if (strcmp(command, "qom-list") == 0) {
-        fake_qmp_reply(f, id,
-                       !g->no_balloon && strstr(line, "peripheral\"") ? "[{\"name\": \"bal\", \"type\": "
-                                                                        "\"child<virtio-balloon-pci>\"}]"
-                                                                      : "[]");
+        answer_children(g, line, id);
+    } else if (g->knows_facts && strcmp(command, "query-version") == 0) {
+        fake_qmp_reply(f, id, "{\"qemu\": {\"major\": 7, \"minor\": 2, \"micro\": 15}, \"package\": \"x\"}");
+    } else if (g->knows_facts && strcmp(command, "qom-get") == 0 && strstr(line, "\"/machine\"")) {
+        fake_qmp_reply(f, id, "{\"max-size\": 1073741824, \"slots\": 2, \"size\": 268435456}");
+    } else if (g->knows_facts && strcmp(command, "qom-get") == 0 && strstr(line, "free-page-reporting")) {
+        fake_qmp_reply(f, id, "false");
     } else if (strcmp(command, "qom-get") == 0 && strstr(line, "deflate-on-oom")) {
         fake_qmp_reply(f, id, "true");
     } else if (strcmp(command, "qom-get") == 0) {

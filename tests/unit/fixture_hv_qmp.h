@@ -27,6 +27,8 @@ struct guest {
     uint64_t faults; /* minor faults; counters of a new boot begin anew */
     bool paused;
     bool no_balloon, offline, stubborn_plug, silent, foolish, refuses;
+    const char *device, *object; /* types: one more device, an object; NULL: none */
+    bool knows_facts;            /* answers what newer QEMUs do */
     unsigned balloons, plugs, kicks; /* commands */
     uint64_t balloon_asked;
 };

@@ -166,6 +166,7 @@ struct wire_status *fixture_status(void)
     TEXT(g->config_entry, "database-*");
     g->priority = 10000;
     fill_agent(g);
+    TEXT(g->hypervisor, "QEMU 7.2.15");
     g->penalty_bytes = 200 * MIB;
     g->shortfall_bytes = 60 * MIB;
     g->stall_percent = 1000;

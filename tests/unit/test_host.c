@@ -11,6 +11,7 @@
 #include "meminfo.h"
 #include "number.h"
 #include "own.h"
+#include "procmem.h"
 #include "procstat.h"
 #include "psi.h"
 #include "readfile.h"
@@ -182,6 +183,33 @@ static void stat_fields(void **state)
         if (cases[i].result == 0)
             assert_true(s.pid == 8269 && s.state == 'S' && s.start_ticks == 96477 && s.rss_pages == 250);
     }
+}
+
+static void memory_that_stays_in_place(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t locked, pinned, huge;
+    } cases[] = {
+        {"Name:\tqemu\nVmLck:\t  262144 kB\nVmPin:\t       8 kB\nHugetlbPages:\t    2048 kB\n", 262144ULL << 10, 8 << 10,
+         2048 << 10},
+        {"Name:\tkthreadd\nState:\tS\n", 0, 0, 0},
+        {"Name:\tVmLck:\t5 kB\nVmLck:\t-7 kB\nVmPin:\t99999999999999999999999 kB\nHugetlbPages:", 0, 0, 0},
+        {"Name:\tx\nVmLck:\t18446744073709551615 kB\n", 0, 0, 0},
+    };
+    struct procmem m;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(procmem_parse(cases[i].text, strlen(cases[i].text), &m, &e), 0);
+        assert_true(m.locked_bytes == cases[i].locked && m.pinned_bytes == cases[i].pinned &&
+                    m.huge_bytes == cases[i].huge);
+    }
+    assert_int_equal(procmem_parse("", 0, &m, &e), -EPROTO);
+    assert_int_equal(procmem_parse("VmLck:\t5 kB\n", 13, &m, &e), -EPROTO);
+    assert_int_equal(procmem_read("/proc", getpid(), &m, &e), 0);
+    assert_int_equal(procmem_read("/nowhere", 1, &m, &e), -ENOENT);
 }
 
 static void stat_of_this_process(void **state)
@@ -403,6 +431,7 @@ int main(void)
         cmocka_unit_test(psi_totals),
         cmocka_unit_test(stat_fields),
         cmocka_unit_test(stat_of_this_process),
+        cmocka_unit_test(memory_that_stays_in_place),
         cmocka_unit_test(smaps_finds_guest_ram),
         cmocka_unit_test(smaps_of_nonsense),
         cmocka_unit_test(smaps_cut_anywhere),

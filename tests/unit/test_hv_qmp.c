@@ -90,6 +90,74 @@ static void looking_often_asks_the_guest_at_once(void **state)
     run_until(w, &g->kicks, 1);
 }
 
+static void facts_are_asked_for_and_may_be_missing(void **state)
+{
+    struct world *w = *state;
+    const struct hv_facts *f;
+
+    w->guests[1].knows_facts = true;
+    start_guest(w, 0);
+    start_guest(w, 1);
+    open_driver(w);
+    run_until(w, &w->appeared, 2);
+    f = &w->vms[0]->facts; /* an old QEMU */
+    assert_string_equal(f->version, "");
+    assert_true(f->has_balloon && f->deflate_on_oom == HV_YES && f->page_reporting == HV_UNKNOWN);
+    assert_int_equal(f->maximum_bytes, 0);
+    f = &w->vms[1]->facts;
+    assert_string_equal(f->version, "QEMU 7.2.15");
+    assert_int_equal(f->page_reporting, HV_NO);
+    assert_int_equal(f->maximum_bytes, 1024 * MIB);
+    assert_int_equal(f->slots, 2);
+    assert_string_equal(f->fixed, "");
+    look(w, 1, HV_SAMPLE_LEVERS, &w->levers);
+    assert_int_equal(f->port, HV_PORT_NONE);
+    assert_int_equal(w->troubles, 0);
+}
+
+/* Memory that does not come back to the host: the driver says it has no lever, and why. */
+static void memory_that_cannot_move_is_fixed(void **state)
+{
+    static const struct {
+        const char *device, *object;
+        uint64_t most;
+        const char *says; /* NULL: it has a lever */
+        bool balloon;
+    } cases[] = {
+        {NULL, NULL, 0, NULL, true},
+        {"vfio-pci", NULL, 0, "passed-through", false},
+        {"vfio-pci", NULL, 512 * MIB, NULL, false},
+        {NULL, "sev-guest", 0, "AMD SEV", false},
+        {NULL, "tdx-guest", 512 * MIB, "Intel TDX", false},
+        {"virtio-net-pci", "memory-backend-ram", 0, NULL, true},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct guest *g = &w->guests[0];
+        const struct hv_vm *vm;
+
+        g->device = cases[i].device;
+        g->object = cases[i].object;
+        g->most = cases[i].most;
+        start_guest(w, 0);
+        open_driver(w);
+        run_until(w, &w->levers, w->levers + 1);
+        vm = w->vms[0];
+        assert_int_equal(w->seen.has_balloon, cases[i].balloon);
+        assert_int_equal(vm->caps & HV_CAP_BALLOON ? 1 : 0, cases[i].balloon);
+        assert_int_equal(vm->caps & HV_CAP_PLUG && w->seen.block_bytes ? 1 : 0, cases[i].most > 0 && !cases[i].says);
+        assert_true(vm->facts.has_balloon && vm->caps & HV_CAP_STATISTICS); /* it tells of its memory all the same */
+        if (!cases[i].says)
+            assert_string_equal(vm->facts.fixed, "");
+        else if (!strstr(vm->facts.fixed, cases[i].says) || !strstr(w->trouble, cases[i].says))
+            fail_msg("case %zu: '%s', told '%s'", i, vm->facts.fixed, w->trouble);
+        w->hv = hv_close(w->hv);
+        fake_qmp_free(g->fake);
+        g->fake = NULL;
+    }
+}
+
 static void moves_both_levers(void **state)
 {
     struct world *w = *state;
@@ -422,6 +490,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup_world, teardown_world)
     const struct CMUnitTest tests[] = {
         TEST(finds_probes_and_samples),
+        TEST(facts_are_asked_for_and_may_be_missing),
+        TEST(memory_that_cannot_move_is_fixed),
         TEST(old_statistics_are_not_told_again),
         TEST(unset_statistics_are_no_view),
         TEST(looking_often_asks_the_guest_at_once),

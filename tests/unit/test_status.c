@@ -200,6 +200,30 @@ static void expect_reason(const struct wire_guest *g, const char *flag, const ch
         fail_msg("'%s' says '%s', not '%s'", flag, reason ? reason : "nothing", says);
 }
 
+/* Devices that free nothing: fixed with that reason, and no advice to add what is there. */
+static void a_fixed_guest_says_why(void **state)
+{
+    const struct obs_levers levers = {.time_usec = now_usec, .boot_bytes = 512 * MIB, .balloon_actual_bytes = 512 * MIB};
+    struct wire_guest g;
+
+    (void)state;
+    vms[0].facts = (struct hv_facts){.has_balloon = true, .deflate_on_oom = HV_YES, .port = HV_PORT_OPEN,
+                                     .fixed = "its memory is locked", .version = "QEMU 7.2.15"};
+    see(0, 512, 512, 400, 100);
+    guest_see_levers(&guests[0].core, &levers, now_usec);
+    decide_now();
+    g = filled(0);
+    expect_reason(&g, "fixed", "its memory is locked");
+    assert_null(reason_of(&g, "no-balloon"));
+    assert_string_equal(g.fixed_reason, "its memory is locked");
+    assert_string_equal(g.deflate_on_oom, "yes");
+    assert_string_equal(g.page_reporting, "");
+    assert_string_equal(g.agent_port, "open");
+    assert_string_equal(g.hypervisor, "QEMU 7.2.15");
+    assert_true(g.balloon);
+    assert_int_equal(g.machine_maximum_bytes, WIRE_UNKNOWN);
+}
+
 static void a_balanced_guest_is_told_in_bytes(void **state)
 {
     struct wire_guest g;
@@ -437,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HOUSE(sources_are_told),
+        HOUSE(a_fixed_guest_says_why),
         HOUSE(a_balanced_guest_is_told_in_bytes),
         HOUSE(an_unheard_guest_has_no_invented_numbers),
         HOUSE(deflate_on_oom_changes_what_is_hidden),

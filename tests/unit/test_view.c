@@ -145,6 +145,7 @@ static void nothing_foreign_reaches_the_terminal(void **state)
         (void)strcpy(g->order, "\x1b[5m");
         (void)strcpy(g->demand_source, "\x1b[5m");
         (void)strcpy(g->owner, evil);
+        (void)strcpy(g->hypervisor, "\x1b[5m");
         (void)strcpy(g->config_entry, evil);
         (void)strcpy(g->lent_reason, evil);
         (void)strcpy(g->incarnation, "\x1b[5m");
