@@ -26,6 +26,12 @@ const struct cli_command cli_commands[] = {
      "why a guest has the size it has: the last decisions in words",
      "What is done with the guest now, or why nothing is, and what stands behind it: its need, its limits, who waits and who "
      "must give first. Below, its last decisions with their numbers, newest first; those of one kind in a row are one."},
+    {"set", cmd_set, CLI_OPTION_JSON | CLI_OPTION_SAVE, 2, 20, "GUEST KEY=VALUE... [--save] [--json]",
+     "changes values of a guest's configuration now",
+     "KEY and VALUE are those of ballast.yaml(5), such as minimum=512MiB, priority=7000 or mode=watch; KEY= takes back what was "
+     "set. All of a call hold together, or none. They hold until ballastd ends, also over a reload; with --save for good: they "
+     "are written to guests.d/ballast-set.yaml, above all other files, which are never touched. Where a file of yours says "
+     "something else for this guest, that is said. Asking again changes nothing. Who set what is kept in ballastd's audit log."},
     {"pause", cmd_pause, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]", "no more moves for a guest, or for all",
      "The guest keeps its size until `ballast resume GUEST`, also over a restart of ballastd. It is sampled and metered on. "
      "Without GUEST the same as `ballast off`."},
@@ -159,6 +165,7 @@ static const struct option_name {
     {"--socket", CLI_OPTION_SOCKET, "PATH"},
     {"--json", CLI_OPTION_JSON, NULL},
     {"--watch", CLI_OPTION_WATCH, NULL},
+    {"--save", CLI_OPTION_SAVE, NULL},
     {"--help", CLI_OPTION_HELP, NULL},
     {"-h", CLI_OPTION_HELP, NULL},
     {"--version", CLI_OPTION_VERSION, NULL},

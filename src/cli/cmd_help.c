@@ -15,6 +15,7 @@ static const char options_text[] =
     "                 $XDG_RUNTIME_DIR/ballast/api.sock, where there is one)\n"
     "  --json         one JSON document on stdout and nothing else\n"
     "  --watch        shown anew each second\n"
+    "  --save         set: for good, and not only until ballastd ends\n"
     "  --help         help on a command\n"
     "  --version      same as `ballast version`\n"
     "\n"

@@ -2,8 +2,42 @@
 #include "operate_client.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "wire_operate.h"
+
+/* A disk that hangs is not waited for longer; what was asked for holds in any case. */
+#define SAVE_WAIT_MS 5000
+#define SAVE_POLL_MS 20
+
+/* Waits until a write of ballastd's is on disk. Returns CLI_DONE, or CLI_WARNINGS with the reason. */
+static int saved_wait(const struct cli *cli, uint64_t number, struct cli_problem *p)
+{
+    const struct timespec pause = {.tv_nsec = SAVE_POLL_MS * 1000000L};
+    struct wire_moves m;
+
+    for (int waited_ms = 0;; waited_ms += SAVE_POLL_MS) {
+        struct wire_text body = {0};
+        struct err e = {0};
+        int r = client_get(cli, "/v1/moves", NULL, &body, p);
+
+        if (r == CLI_DONE && wire_moves_parse(body.data, body.length, &m, &e) < 0)
+            r = cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is none of ballastd's: %s",
+                                cli->socket_path, e.text);
+        wire_text_done(&body);
+        if (r != CLI_DONE)
+            return r;
+        if (m.save_trouble[0])
+            return cli_problem_set(p, CLI_WARNINGS, "make room there, then ask again", "it holds, but is not kept over a restart "
+                                   "of ballastd: %s", m.save_trouble);
+        if (m.saved != WIRE_UNKNOWN && m.saved >= number)
+            return CLI_DONE;
+        if (waited_ms >= SAVE_WAIT_MS)
+            return cli_problem_set(p, CLI_WARNINGS, "look at the disk of ballastd's state directory", "it holds, but is not on "
+                                   "disk yet: a restart of ballastd may forget it");
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a signal only makes it look earlier */
+    }
+}
 
 int operate_run(const struct cli *cli, const struct client_request *rq)
 {
@@ -25,6 +59,8 @@ int operate_run(const struct cli *cli, const struct client_request *rq)
     else
         term_wrap(&cli->term, &t, done.text, 0, 0);
     r = cli_write(cli, &t);
+    if (r == CLI_DONE && done.save != WIRE_UNKNOWN && saved_wait(cli, done.save, &p) != CLI_DONE)
+        r = cli_complain(cli, &p);
     if (r == CLI_DONE && done.warning[0])
         r = cli_complain(cli, (cli_problem_set(&p, CLI_WARNINGS, "ballast status shows what holds now", "%s", done.warning), &p));
     wire_text_done(&body);

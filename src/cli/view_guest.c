@@ -35,7 +35,9 @@ static void print_configured(const struct term *term, struct wire_text *out, con
                               : (size_t)snprintf(line, sizeof(line), "no entry of the configuration is its own: "
                                                  "defaults");
     if (g->owner[0])
-        (void)snprintf(line + used, sizeof(line) - used, "; owner '%s'", g->owner);
+        used += (size_t)snprintf(line + used, sizeof(line) - used, "; owner '%s'", g->owner);
+    if (g->set_text[0] && used < sizeof(line))
+        (void)snprintf(line + used, sizeof(line) - used, "; set last: %s", g->set_text);
     wire_text_adds(out, "  ");
     term_wrap(term, out, line, 2, 4);
 }

@@ -13,6 +13,7 @@
 #include "config_check.h"
 #include "config_list.h"
 #include "config_read.h"
+#include "config_set.h"
 #include "paths.h"
 
 #define DROP_IN_DIR "guests.d"
@@ -110,11 +111,23 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name); /* not by locale: the same order for everyone */
 }
 
+/* One file of guests.d. What stands in the one that `ballast set --save` writes is kept apart: it is above all else. */
+static int read_drop_in(struct config_reader *r, const char *dir, const char *name, struct err *e)
+{
+    size_t first = r->store->entry_count;
+    char path[PATHS_SIZE];
+    int result = paths_join(dir, name, path, e);
+
+    if (result == 0)
+        result = read_one(r, path, false, e);
+    return result < 0 || strcmp(name, CONFIG_SET_FILE) != 0 ? result : config_store_take_saved(r->store, first, e);
+}
+
 /* guests.d beside the main file; may be absent. */
 static int read_drop_ins(struct config_reader *r, const char *main_path, struct err *e)
 {
     const char *slash = strrchr(main_path, '/');
-    char dir[PATHS_SIZE], path[PATHS_SIZE];
+    char dir[PATHS_SIZE];
     struct dirent **names = NULL;
     struct err e_dir = {0};
     int n, result = 0;
@@ -136,8 +149,8 @@ static int read_drop_ins(struct config_reader *r, const char *main_path, struct 
         config_list_add_plain(r->problems, &e_dir);
     }
     for (int i = 0; i < n; i++) {
-        if (result == 0 && i < CONFIG_FILES_MAX && (result = paths_join(dir, names[i]->d_name, path, e)) == 0)
-            result = read_one(r, path, false, e);
+        if (result == 0 && i < CONFIG_FILES_MAX)
+            result = read_drop_in(r, dir, names[i]->d_name, e);
         free(names[i]);
     }
     free(names);
@@ -274,7 +287,11 @@ int config_parse(const char *text, size_t len, const char *name, uint64_t host_m
 
 void config_guest(const struct config *config, const char *name, struct guest_config *ret)
 {
+    const struct config_entry *saved = config_store_find_saved(config->store, name);
+
     config_store_merge(config->store, config_store_match(config->store, name), ret);
+    if (saved)
+        config_store_apply(saved->values.set, saved->values.number, ret);
 }
 
 const char *config_guest_entry(const struct config *config, const char *name)

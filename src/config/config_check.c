@@ -178,26 +178,43 @@ static void resolve_host(const struct check *c, uint64_t real_kib, struct host_c
     };
 }
 
-/* Guests named one by one are meant to run together: their minimums must fit. Patterns may fit any number of guests. */
-static void check_minimums(const struct check *c, uint64_t real_kib, const struct host_config *host)
+/* What there is for guests, and what the minimums of those named one by one come to: they are meant to run together.
+ * Patterns may fit any number of guests. `name`, where not NULL, has `g` instead of what is written. */
+static uint64_t sum_minimums(const struct config_store *s, const struct host_config *host, const char *name,
+                             const struct guest_config *g, uint64_t *ret_room_kib, const struct config_entry **ret_largest)
 {
-    uint64_t managed_kib = host->memory_kib ? host->memory_kib : real_kib;
-    const struct config_entry *largest = NULL;
-    uint64_t sum_kib = 0, largest_kib = 0, room_kib;
+    uint64_t managed_kib = host->memory_kib ? host->memory_kib : s->host_memory_kib;
+    uint64_t sum_kib = 0, largest_kib = 0;
 
+    *ret_largest = NULL;
+    *ret_room_kib = UINT64_MAX;
     if (!managed_kib || host->reserve_kib >= managed_kib)
-        return;
-    room_kib = part(managed_kib - host->reserve_kib, host->overcommit_permille, 1000);
-    for (size_t i = 0; i < c->s->name_count; i++) {
-        struct guest_config g;
+        return 0;
+    *ret_room_kib = part(managed_kib - host->reserve_kib, host->overcommit_permille, 1000);
+    for (size_t i = 0; i < s->name_count; i++) {
+        const struct config_entry *saved = config_store_find_saved(s, s->entries[i].name);
+        struct guest_config own;
 
-        config_store_merge(c->s, &c->s->entries[i], &g);
-        sum_kib += g.minimum_kib; /* at most 2^14 entries of at most 2^36 KiB */
-        if (g.minimum_kib > largest_kib) {
-            largest_kib = g.minimum_kib;
-            largest = &c->s->entries[i];
+        config_store_merge(s, &s->entries[i], &own);
+        if (saved)
+            config_store_apply(saved->values.set, saved->values.number, &own);
+        if (name && strcmp(name, s->entries[i].name) == 0)
+            own.minimum_kib = g->minimum_kib;
+        sum_kib += own.minimum_kib; /* at most 2^14 entries of at most 2^36 KiB */
+        if (own.minimum_kib > largest_kib) {
+            largest_kib = own.minimum_kib;
+            *ret_largest = &s->entries[i];
         }
     }
+    return sum_kib;
+}
+
+static void check_minimums(const struct check *c, const struct host_config *host)
+{
+    uint64_t managed_kib = host->memory_kib ? host->memory_kib : c->s->host_memory_kib, room_kib;
+    const struct config_entry *largest;
+    uint64_t sum_kib = sum_minimums(c->s, host, NULL, NULL, &room_kib, &largest);
+
     if (largest && sum_kib > room_kib)
         problem(c, origin(c, largest, CONFIG_GUEST_MINIMUM),
                 "the host is smaller than the minimums: %zu named guests need %s together, but only %s is there for guests "
@@ -206,11 +223,75 @@ static void check_minimums(const struct check *c, uint64_t real_kib, const struc
                 units_show_kib(host->reserve_kib).s, text_show(largest->name, strlen(largest->name)).s);
 }
 
+int config_check_guest(const struct config_store *s, const struct host_config *host, const char *name,
+                       const struct guest_config *g, struct err *e)
+{
+    const struct {
+        uint64_t small_kib, large_kib;
+        const char *small, *large;
+    } order[] = {{g->minimum_kib, g->maximum_kib, "minimum", "maximum"},
+                 {g->minimum_kib, g->startup_kib, "minimum", "startup"},
+                 {g->startup_kib, g->maximum_kib, "startup", "maximum"}};
+    const struct config_entry *largest;
+    uint64_t room_kib, sum_kib = sum_minimums(s, host, name, g, &room_kib, &largest);
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (order[i].small_kib && order[i].large_kib && order[i].small_kib > order[i].large_kib)
+            return err_set(e, EINVAL, "guest '%s': %s %s would be larger than %s %s: set both, or raise the one or lower "
+                           "the other", name, order[i].small, units_show_size_exact(order[i].small_kib << 10).s,
+                           order[i].large, units_show_size_exact(order[i].large_kib << 10).s);
+    if (g->buffer_of == BUFFER_OF_TOTAL && g->buffer > DEMAND_BUFFER_MAX_TOTAL)
+        return err_set(e, EINVAL, "guest '%s': buffer %s is too large where buffer-of is total: allowed is 0 %% to %s", name,
+                       units_show_share(g->buffer).s, units_show_share(DEMAND_BUFFER_MAX_TOTAL).s);
+    if (g->minimum_kib > room_kib || sum_kib > room_kib)
+        return err_set(e, EINVAL, "guest '%s': the minimums of the named guests would need %s together, but only %s is there "
+                       "for guests", name, units_show_kib(sum_kib > g->minimum_kib ? sum_kib : g->minimum_kib).s,
+                       units_show_kib(room_kib).s);
+    return 0;
+}
+
+/* The administrator's own entry says something else than what was saved above it: both can be meant, so it is said. */
+static void warn_contradictions(const struct check *c, const struct config_entry *saved)
+{
+    const struct config_entry *own = config_store_match(c->s, saved->name);
+
+    if (!own || own->is_pattern)
+        return;
+    for (unsigned id = 0; id < CONFIG_GUEST_KEYS; id++)
+        if ((own->values.set & saved->values.set & (1U << id)) && own->values.number[id] != saved->values.number[id])
+            config_list_add(c->warnings, c->s, own->values.place[id], EEXIST, "key '%s' of guest '%s' does not hold: "
+                            "'ballast set --save' wrote another value, in %s:%u",
+                            config_key_get(CONFIG_SECTION_GUEST, id)->name, own->name,
+                            c->s->files[saved->place.file], saved->values.place[id].line);
+}
+
+/* What an operator saved: of one guest each, and no nonsense together with what is written since. */
+static void check_saved(const struct check *c, const struct host_config *host)
+{
+    for (size_t i = 0; i < c->s->saved_count; i++) {
+        const struct config_entry *saved = &c->s->saved[i];
+        struct guest_config g;
+        struct err e = {0};
+
+        if (saved->is_pattern) {
+            problem(c, saved->place, "'%s' is a pattern: this file is written by 'ballast set --save' and holds guests by "
+                    "their full names; move it to a file of your own", text_show(saved->name, strlen(saved->name)).s);
+            continue;
+        }
+        config_store_merge(c->s, config_store_match(c->s, saved->name), &g);
+        config_store_apply(saved->values.set, saved->values.number, &g);
+        if (config_check_guest(c->s, host, saved->name, &g, &e) < 0)
+            problem(c, saved->place, "%s", e.text);
+        warn_contradictions(c, saved);
+    }
+}
+
 void config_check(struct config_store *s, uint64_t host_memory_bytes, struct config_list *problems,
                   struct config_list *warnings, struct host_config *ret_host)
 {
     struct check c = {s, problems, warnings};
 
+    s->host_memory_kib = host_memory_bytes >> 10;
     config_store_sort(s);
     check_twice(&c);
     check_values(&c, NULL);
@@ -220,7 +301,8 @@ void config_check(struct config_store *s, uint64_t host_memory_bytes, struct con
         problem(&c, s->entries[s->name_count].place, "%zu patterns in 'guests', more than the %d there may be: name guests "
                 "one by one, or use wider patterns", s->entry_count - s->name_count, CONFIG_PATTERNS_MAX);
     resolve_host(&c, host_memory_bytes >> 10, ret_host);
-    check_minimums(&c, host_memory_bytes >> 10, ret_host);
+    check_minimums(&c, ret_host);
+    check_saved(&c, ret_host);
 }
 
 /* A program that can't be run now may be installed later; one that anyone may write runs as we do. */

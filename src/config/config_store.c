@@ -20,6 +20,17 @@ struct config_store *config_store_new(void)
     return s;
 }
 
+static void entries_done(struct config_entry *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(entries[i].name);
+        free(entries[i].values.owner);
+        free(entries[i].values.qmp);
+        free(entries[i].values.agent);
+    }
+    free(entries);
+}
+
 struct config_store *config_store_free(struct config_store *s)
 {
     if (!s)
@@ -28,12 +39,8 @@ struct config_store *config_store_free(struct config_store *s)
         free(s->files[i]);
     for (size_t i = 0; i < s->directory_count; i++)
         free(s->directories[i]);
-    for (size_t i = 0; i < s->entry_count; i++) {
-        free(s->entries[i].name);
-        free(s->entries[i].values.owner);
-        free(s->entries[i].values.qmp);
-        free(s->entries[i].values.agent);
-    }
+    entries_done(s->entries, s->entry_count);
+    entries_done(s->saved, s->saved_count);
     free(s->notify.command);
     free(s->defaults.owner);
     free(s->defaults.qmp);
@@ -41,7 +48,6 @@ struct config_store *config_store_free(struct config_store *s)
     free(s->repository);
     free(s->files);
     free(s->directories);
-    free(s->entries);
     free(s->sockets);
     free(s);
     return NULL;
@@ -158,13 +164,35 @@ void config_store_sort(struct config_store *s)
 {
     if (s->entry_count > 0)
         qsort(s->entries, s->entry_count, sizeof(*s->entries), compare_entries);
+    if (s->saved_count > 0)
+        qsort(s->saved, s->saved_count, sizeof(*s->saved), compare_entries);
     for (s->name_count = 0; s->name_count < s->entry_count && !s->entries[s->name_count].is_pattern;)
         s->name_count++;
+}
+
+int config_store_take_saved(struct config_store *s, size_t first, struct err *e)
+{
+    size_t n = s->entry_count - first;
+    struct config_entry *larger = realloc(s->saved, (s->saved_count + n + 1) * sizeof(*larger));
+
+    if (!larger)
+        return no_memory(e);
+    s->saved = larger;
+    if (n > 0)
+        memcpy(&larger[s->saved_count], &s->entries[first], n * sizeof(*larger));
+    s->saved_count += n;
+    s->entry_count = first;
+    return 0;
 }
 
 static int compare_name(const void *key, const void *entry)
 {
     return strcmp(key, ((const struct config_entry *)entry)->name);
+}
+
+const struct config_entry *config_store_find_saved(const struct config_store *s, const char *name)
+{
+    return s->saved_count ? bsearch(name, s->saved, s->saved_count, sizeof(*s->saved), compare_name) : NULL;
 }
 
 const struct config_entry *config_store_match(const struct config_store *s, const char *name)
@@ -182,25 +210,44 @@ const struct config_entry *config_store_match(const struct config_store *s, cons
     return NULL;
 }
 
-static void apply_values(const struct config_values *v, struct guest_config *g)
+/* Each key and the field it is kept in: one list, so that what is set can be read back. */
+#define GUEST_FIELDS(X)                                                                                                \
+    X(CONFIG_GUEST_STARTUP, startup_kib, uint64_t)                                                                     \
+    X(CONFIG_GUEST_MINIMUM, minimum_kib, uint64_t)                                                                     \
+    X(CONFIG_GUEST_MAXIMUM, maximum_kib, uint64_t)                                                                     \
+    X(CONFIG_GUEST_BUFFER, buffer, uint32_t)                                                                           \
+    X(CONFIG_GUEST_BUFFER_OF, buffer_of, enum buffer_of)                                                               \
+    X(CONFIG_GUEST_DEMAND, demand, enum demand_mode)                                                                   \
+    X(CONFIG_GUEST_PRIORITY, priority, uint32_t)                                                                       \
+    X(CONFIG_GUEST_MODE, mode, enum guest_mode)                                                                        \
+    X(CONFIG_GUEST_RECLAIM, reclaim, enum guest_reclaim)                                                               \
+    X(CONFIG_GUEST_BAND, band, bool)                                                                                   \
+    X(CONFIG_GUEST_SELF_MANAGING, self_managing, enum guest_choice)
+
+void config_store_apply(uint32_t set, const uint64_t *number, struct guest_config *g)
 {
 #define APPLY(key, field, type)                                                                                        \
-    if (v->set & (1U << (key)))                                                                                        \
-        g->field = (type)v->number[key]
-    APPLY(CONFIG_GUEST_STARTUP, startup_kib, uint64_t);
-    APPLY(CONFIG_GUEST_MINIMUM, minimum_kib, uint64_t);
-    APPLY(CONFIG_GUEST_MAXIMUM, maximum_kib, uint64_t);
-    APPLY(CONFIG_GUEST_BUFFER, buffer, uint32_t);
-    APPLY(CONFIG_GUEST_BUFFER_OF, buffer_of, enum buffer_of);
-    APPLY(CONFIG_GUEST_DEMAND, demand, enum demand_mode);
-    APPLY(CONFIG_GUEST_PRIORITY, priority, uint32_t);
-    APPLY(CONFIG_GUEST_MODE, mode, enum guest_mode);
-    APPLY(CONFIG_GUEST_RECLAIM, reclaim, enum guest_reclaim);
-    APPLY(CONFIG_GUEST_BAND, band, bool);
-    APPLY(CONFIG_GUEST_SELF_MANAGING, self_managing, enum guest_choice);
-    if (v->set & (1U << CONFIG_GUEST_IDLE_TAX))
-        g->tax_ppm = (uint32_t)v->number[CONFIG_GUEST_IDLE_TAX] * 100; /* hundredths of a percent -> ppm */
+    if (set & (1U << (key)))                                                                                           \
+        g->field = (type)number[key];
+    GUEST_FIELDS(APPLY)
 #undef APPLY
+    if (set & (1U << CONFIG_GUEST_IDLE_TAX))
+        g->tax_ppm = (uint32_t)number[CONFIG_GUEST_IDLE_TAX] * 100; /* hundredths of a percent -> ppm */
+}
+
+uint64_t config_store_value(unsigned guest_key, const struct guest_config *g)
+{
+#define READ(key, field, type)                                                                                         \
+    if (guest_key == (key))                                                                                            \
+        return (uint64_t)g->field;
+    GUEST_FIELDS(READ)
+#undef READ
+    return guest_key == CONFIG_GUEST_IDLE_TAX ? g->tax_ppm / 100 : 0;
+}
+
+static void apply_values(const struct config_values *v, struct guest_config *g)
+{
+    config_store_apply(v->set, v->number, g);
 }
 
 void config_store_merge(const struct config_store *s, const struct config_entry *entry, struct guest_config *ret)
@@ -263,6 +310,8 @@ uint64_t config_store_hash(const struct config_store *s, const struct host_confi
     hash = hash_values(hash, &s->defaults);
     for (size_t i = 0; i < s->entry_count; i++)
         hash = hash_values(hash_text(hash, s->entries[i].name), &s->entries[i].values);
+    for (size_t i = 0; i < s->saved_count; i++)
+        hash = hash_values(hash_text(hash, s->saved[i].name), &s->saved[i].values);
     for (size_t i = 0; i < s->directory_count; i++)
         hash = hash_number(hash_text(hash, s->directories[i]), s->directories_shared[i]);
     return hash;

@@ -57,6 +57,9 @@ struct config_store {
     struct config_entry *entries; /* after config_store_sort(): names by name, then patterns, most specific first */
     size_t entry_count, entry_room;
     size_t name_count;            /* entries that are no patterns */
+    struct config_entry *saved;   /* of CONFIG_SET_FILE (config_set.h), by name; above all entries */
+    size_t saved_count;
+    uint64_t host_memory_kib;     /* MemTotal; 0: not known */
     char **directories;
     bool directories_shared[CONFIG_DIRECTORIES_MAX];
     size_t directory_count;
@@ -84,6 +87,18 @@ void config_store_sort(struct config_store *s);
 
 /* The entry that holds for a guest; NULL: none. Needs the order. */
 const struct config_entry *config_store_match(const struct config_store *s, const char *name);
+
+/* Takes the entries from the first-th on out of the list: they are what an operator saved. -ENOMEM. */
+int config_store_take_saved(struct config_store *s, size_t first, struct err *e);
+
+/* What an operator saved for a guest; NULL: nothing. Needs the order. */
+const struct config_entry *config_store_find_saved(const struct config_store *s, const char *name);
+
+/* Sets those of a guest's values whose bit (enum config_guest_key) is set. */
+void config_store_apply(uint32_t set, const uint64_t *number, struct guest_config *g);
+
+/* The number of a key as a guest's configuration has it; 0 for texts. */
+uint64_t config_store_value(unsigned guest_key, const struct guest_config *g);
 
 /* Built-in values < defaults < entry (may be NULL). */
 void config_store_merge(const struct config_store *s, const struct config_entry *entry, struct guest_config *ret);

@@ -136,6 +136,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
     daemon_status_config(d);
     daemon_configure_notify(d);
     engine_config = daemon_engine_config(d, d->config);
+    operate_reload(d->operate);
     engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
     return 0;
 }
@@ -155,19 +156,36 @@ static void daemon_hold_text(void *user, const char *guest, char *to, size_t siz
     operate_hold_text(user, guest, to, size);
 }
 
+static void daemon_set_text(void *user, const char *guest, char *to, size_t size)
+{
+    operate_last_text(user, guest, to, size);
+}
+
 static const char *daemon_moves(void *user, char *to, size_t size)
 {
     return operate_moves(user, to, size);
 }
 
+static const struct config *daemon_config(void *user)
+{
+    return ((struct daemon *)user)->config;
+}
+
+/* Without a directory to write in operators are obeyed as well, for as long as this ballastd runs. */
 static int daemon_open_operate(struct daemon *d, struct err *e)
 {
-    const struct operate_env env = {.engine = d->engine, .notify = d->notify, .changed = daemon_on_operated, .user = d};
-    int r = operate_new(&env, &d->operate, e);
+    struct operate_env env = {.engine = d->engine, .state_dir = d->options.state_dir, .unkept = d->unkept.text,
+                              .config = daemon_config, .notify = d->notify, .changed = daemon_on_operated, .user = d};
+    int r;
 
+    if (keeper_open(d->options.state_dir, &d->keeper, &d->unkept) < 0)
+        log_warning("what operators ask for is not kept over a restart: %s", d->unkept.text);
+    env.keeper = d->keeper;
+    r = operate_new(&env, &d->operate, e);
     if (r < 0)
         return r;
     d->status.hold_text = daemon_hold_text;
+    d->status.set_text = daemon_set_text;
     d->status.moves = daemon_moves;
     d->status.operate_user = d->operate;
     return 0;
@@ -362,6 +380,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->operate = operate_free(d->operate);
     d->notify = notify_free(d->notify);
     d->watch = notify_watch_free(d->watch);
+    d->keeper = keeper_free(d->keeper);
     for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
         (void)sd_event_source_unref(d->signals[i]);
     (void)sd_event_source_unref(d->timer);

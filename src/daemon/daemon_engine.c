@@ -11,7 +11,7 @@ static void daemon_on_configure(void *user, const struct hv_vm *vm, struct guest
 {
     struct daemon *d = user;
 
-    config_guest(d->config, vm->name, ret_config);
+    operate_configure(d->operate, vm->name, ret_config);
 }
 
 static bool daemon_on_remember(void *user, const struct hv_vm *vm, struct learned *ret_learned)

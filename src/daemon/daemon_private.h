@@ -35,6 +35,8 @@ struct daemon {
     struct api *api;
     struct journal *journal; /* NULL: nothing is kept over a restart */
     struct history *history; /* NULL: no memory for it */
+    struct keeper *keeper;   /* NULL: nothing operators ask for is kept over a restart, `unkept` says why */
+    struct err unkept;
     struct operate *operate;
     struct why why;
     struct status status;

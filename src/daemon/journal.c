@@ -2,20 +2,18 @@
 #include "journal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "paths.h"
 #include "readfile.h"
+#include "statefile.h"
 #include "wire_field.h"
 #include "wire_text.h"
 
@@ -76,7 +74,7 @@ struct journal {
     pthread_cond_t wake, idle;
     struct wire_text pending; /* to be written */
     bool has_pending, stop, done;
-    int failed;               /* errno of the last write; 0: it worked */
+    bool failed;              /* the last write did */
 };
 
 /* ---- reading ---- */
@@ -173,29 +171,6 @@ bool journal_find(const struct journal *j, const struct hv_vm *vm, struct learne
 
 /* ---- writing ---- */
 
-static int journal_write(const char *path, const struct wire_text *t)
-{
-    char next[PATHS_SIZE + 8];
-    AUTO_CLOSE int fd = -1;
-    size_t done = 0;
-
-    (void)snprintf(next, sizeof(next), "%s.new", path);
-    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return errno;
-    while (done < t->length) {
-        ssize_t n = write(fd, t->data + done, t->length - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        done += (size_t)n;
-    }
-    if (fsync(fd) < 0 || rename(next, path) < 0)
-        return errno;
-    return 0;
-}
-
 static void *journal_run(void *user)
 {
     struct journal *j = user;
@@ -212,12 +187,12 @@ static void *journal_run(void *user)
         j->pending = swap;
         j->has_pending = false;
         (void)pthread_mutex_unlock(&j->lock);
-        int code = journal_write(j->path, &text);
+        struct err e = {0};
+        bool failed = statefile_replace(j->path, text.data, text.length, 0600, &e) < 0;
         (void)pthread_mutex_lock(&j->lock);
-        if (code && !j->failed)
-            log_warning("what is learned of guests is not kept at the moment, cannot write '%s': %s", j->path,
-                        strerror(code));
-        j->failed = code;
+        if (failed && !j->failed)
+            log_warning("what is learned of guests is not kept at the moment, %s", e.text);
+        j->failed = failed;
     }
     wire_text_done(&text);
     j->done = true;
@@ -278,29 +253,6 @@ void journal_save(struct journal *j, const struct engine *engine, uint64_t now_u
 
 /* ---- life ---- */
 
-static int journal_make_dir(const char *dir, struct err *e)
-{
-    char path[PATHS_SIZE];
-    size_t len = strlen(dir);
-    struct stat st;
-
-    memcpy(path, dir, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        char kept = path[i];
-        path[i] = '\0';
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
-            return err_set(e, errno, "cannot make the directory '%s': %s", path, strerror(errno));
-        path[i] = kept;
-    }
-    if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
-        return err_set(e, ENOTDIR, "'%s' is not a directory", dir);
-    if (access(dir, W_OK | X_OK) < 0)
-        return err_set(e, errno, "cannot write in the directory '%s': %s", dir, strerror(errno));
-    return 0;
-}
-
 static int journal_start(struct journal *j, struct err *e)
 {
     pthread_condattr_t attr;
@@ -326,7 +278,7 @@ int journal_open(const char *state_dir, struct journal **ret, struct err *e)
 
     if (!j)
         return err_set(e, ENOMEM, "no memory for the journal");
-    r = journal_make_dir(state_dir, e);
+    r = statefile_make_dir(state_dir, e);
     if (r >= 0)
         r = paths_join(state_dir, JOURNAL_FILE_NAME, j->path, e);
     if (r >= 0)

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "operate.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,27 +7,10 @@
 #include <time.h>
 
 #include "api_body.h"
-#include "api_routes.h"
 #include "log.h"
+#include "operate_private.h"
 #include "readfile.h"
 #include "text.h"
-#include "wire_operate.h"
-
-/* Paused guests are remembered by name, also those that are not there: as many as there can be guests. */
-#define OPERATE_PAUSED_MAX ENGINE_GUESTS_MAX
-
-struct operate_paused {
-    char guest[WIRE_NAME_SIZE];
-    struct operate_who who;
-};
-
-struct operate {
-    struct operate_env env;
-    enum operate_moves moves;
-    struct operate_who moves_who;
-    struct operate_paused *paused; /* by name */
-    size_t paused_count;
-};
 
 int operate_new(const struct operate_env *env, struct operate **ret, struct err *e)
 {
@@ -38,14 +19,18 @@ int operate_new(const struct operate_env *env, struct operate **ret, struct err 
     if (!o)
         return err_set(e, ENOMEM, "no memory for what operators ask for");
     o->env = *env;
+    operate_restore(o);
+    operate_reload(o);
     *ret = o;
     return 0;
 }
 
 struct operate *operate_free(struct operate *o)
 {
-    if (o)
-        free(o->paused);
+    if (!o)
+        return NULL;
+    operate_sets_free(o);
+    free(o->paused);
     free(o);
     return NULL;
 }
@@ -91,57 +76,102 @@ static const char *when_text(uint64_t time_sec, char to[32])
     return to;
 }
 
+void operate_who_text(const struct operate *o, const struct operate_who *who, char *to, size_t size)
+{
+    char user[KEEPER_USER_SIZE], when[32];
+
+    keeper_user(o->env.keeper, who->uid, user);
+    (void)snprintf(to, size, "%s%s%s%s since %s", user, who->program[0] ? " (" : "",
+                   text_show(who->program, strlen(who->program)).s, who->program[0] ? ")" : "",
+                   when_text(who->time_sec, when));
+}
+
 void operate_hold_text(const struct operate *o, const char *guest, char *to, size_t size)
 {
     const struct operate_paused *p = paused_find(o, guest);
-    char when[32];
+    char who[160];
 
     to[0] = '\0';
-    if (o->moves == OPERATE_MOVES_OFF)
-        (void)snprintf(to, size, "ballast is off for all guests (by %s since %s): ballast on", o->moves_who.text,
-                       when_text(o->moves_who.time_sec, when));
-    else if (p)
-        (void)snprintf(to, size, "its moves are paused by %s since %s: ballast resume %s", p->who.text,
-                       when_text(p->who.time_sec, when), guest);
+    if (o->moves == OPERATE_MOVES_OFF) {
+        operate_who_text(o, &o->moves_who, who, sizeof(who));
+        (void)snprintf(to, size, "ballast is off for all guests (by %s): ballast on", o->damaged[0] ? "itself" : who);
+    } else if (p) {
+        operate_who_text(o, &p->who, who, sizeof(who));
+        (void)snprintf(to, size, "its moves are paused by %s: ballast resume %s", who, guest);
+    }
 }
 
 const char *operate_moves(const struct operate *o, char *to, size_t size)
 {
-    char when[32];
+    char who[160];
 
     to[0] = '\0';
-    if (o->moves == OPERATE_MOVES_OFF)
-        (void)snprintf(to, size, "ballast is off: nothing moves (by %s since %s); ballast on ends it", o->moves_who.text,
-                       when_text(o->moves_who.time_sec, when));
+    operate_who_text(o, &o->moves_who, who, sizeof(who));
+    if (o->damaged[0])
+        (void)snprintf(to, size, "ballast is off: %s; ballast on ends it", o->damaged);
+    else if (o->moves == OPERATE_MOVES_OFF)
+        (void)snprintf(to, size, "ballast is off: nothing moves (by %s); ballast on ends it", who);
     return moves_names[o->moves];
 }
 
 /* ---- requests ---- */
 
-/* The process may be gone by the time somebody asks, so its name is kept now. */
-static void who_find(const struct api_request *rq, struct operate_who *ret)
+void operate_who_find(const struct api_request *rq, struct operate_who *ret)
 {
-    char path[64], program[32] = "";
     struct err ignored = {0}; /* gone already, or hidden: then the numbers must do */
+    char path[64];
     size_t len = 0;
 
     *ret = (struct operate_who){.uid = rq->peer.uid, .pid = (uint64_t)rq->peer.pid, .time_sec = (uint64_t)time(NULL)};
     (void)snprintf(path, sizeof(path), "/proc/%ld/comm", (long)rq->peer.pid);
-    if (readfile_into(path, program, sizeof(program) - 1, &len, &ignored) < 0)
+    if (readfile_into(path, ret->program, sizeof(ret->program) - 1, &len, &ignored) < 0)
         len = 0;
-    program[len] = '\0';
-    program[strcspn(program, "\n")] = '\0';
-    (void)snprintf(ret->text, sizeof(ret->text), "uid %" PRIu64 "%s%s%s", ret->uid, program[0] ? " (" : "",
-                   text_show(program, strlen(program)).s, program[0] ? ")" : "");
+    ret->program[len] = '\0';
+    ret->program[strcspn(ret->program, "\n")] = '\0';
 }
 
-static void reply_done(const struct operate *o, struct api_reply *ret, bool is_changed, const char *text)
+void operate_audit(struct operate *o, const struct operate_who *who, const char *what, const char *guest, const char *more)
 {
-    struct wire_done d = {.changed = is_changed, .save = WIRE_UNKNOWN};
+    struct wire_text t = {0};
 
-    wire_text_copy(d.moves, sizeof(d.moves), moves_names[o->moves]);
+    if (!o->env.keeper)
+        return;
+    wire_text_format(&t, "\"pid\":%" PRIu64 ",\"program\":", who->pid);
+    wire_text_string(&t, who->program);
+    wire_text_format(&t, ",\"what\":\"%s\",\"guest\":", what);
+    if (guest)
+        wire_text_string(&t, guest);
+    else
+        wire_text_adds(&t, "null");
+    wire_text_adds(&t, more);
+    if (!t.failed) /* the log has a line about it in any case */
+        keeper_audit(o->env.keeper, who->uid, who->time_sec, t.data);
+    wire_text_done(&t);
+}
+
+void operate_reply(const struct operate *o, struct wire_done *d, struct api_reply *ret)
+{
+    wire_text_copy(d->moves, sizeof(d->moves), moves_names[o->moves]);
+    wire_done_print(&ret->body, d);
+}
+
+static void reply_same(const struct operate *o, struct api_reply *ret, const char *text)
+{
+    struct wire_done d = {.save = WIRE_UNKNOWN};
+
     wire_text_copy(d.text, sizeof(d.text), text);
-    wire_done_print(&ret->body, &d);
+    operate_reply(o, &d, ret);
+}
+
+/* Something changed: it is kept, the engine asks anew, and the answer says so. */
+static void reply_changed(struct operate *o, struct api_reply *ret, const char *text)
+{
+    struct wire_done d = {.changed = true, .save = WIRE_UNKNOWN};
+
+    wire_text_copy(d.text, sizeof(d.text), text);
+    operate_keep(o, &d);
+    o->env.changed(o->env.user);
+    operate_reply(o, &d, ret);
 }
 
 static void no_memory(struct api_reply *ret)
@@ -175,24 +205,25 @@ static void request_pause(struct operate *o, const struct api_request *rq, struc
     }
     if (paused_find(o, rq->name)) {
         (void)snprintf(text, sizeof(text), "guest '%s' is paused already; ballast resume %s ends it", rq->name, rq->name);
-        reply_done(o, ret, false, text);
+        reply_same(o, ret, text);
         return;
     }
-    who_find(rq, &who);
-    if (o->paused_count >= OPERATE_PAUSED_MAX || !paused_add(o, rq->name, &who)) {
+    operate_who_find(rq, &who);
+    if (o->paused_count >= OPERATE_GUESTS_MAX || !paused_add(o, rq->name, &who)) {
         no_memory(ret);
         return;
     }
-    log_info("moves of guest '%s' are paused by %s", rq->name, who.text);
-    o->env.changed(o->env.user);
+    log_info("moves of guest '%s' are paused by uid %" PRIu64 " (%s)", rq->name, who.uid, who.program);
+    operate_audit(o, &who, "pause", rq->name, "");
     (void)snprintf(text, sizeof(text), "guest '%s' keeps its size until ballast resume %s; it is sampled on", rq->name,
                    rq->name);
-    reply_done(o, ret, true, text);
+    reply_changed(o, ret, text);
 }
 
 static void request_resume(struct operate *o, const struct api_request *rq, struct api_reply *ret)
 {
     const struct operate_paused *p = paused_find(o, rq->name);
+    const char *but = o->moves == OPERATE_MOVES_ON ? "" : "; but ballast is off for all guests: ballast on";
     struct operate_who who;
     char text[256];
 
@@ -200,49 +231,70 @@ static void request_resume(struct operate *o, const struct api_request *rq, stru
         api_reply_no_guest(rq->source, rq->name, ret);
         return;
     }
-    if (p) {
-        size_t at = (size_t)(p - o->paused);
-
-        who_find(rq, &who);
-        memmove(&o->paused[at], &o->paused[at + 1], (o->paused_count - at - 1) * sizeof(*p));
-        o->paused_count--;
-        log_info("moves of guest '%s' are resumed by %s", rq->name, who.text);
-        o->env.changed(o->env.user);
+    (void)snprintf(text, sizeof(text), "guest '%s' %s%s", rq->name, p ? "is moved again" : "is not paused", but);
+    if (!p) {
+        reply_same(o, ret, text);
+        return;
     }
-    (void)snprintf(text, sizeof(text), "guest '%s' %s%s", rq->name, p ? "is moved again" : "is not paused",
-                   o->moves == OPERATE_MOVES_ON ? "" : "; but ballast is off for all guests: ballast on");
-    reply_done(o, ret, p != NULL, text);
+    size_t at = (size_t)(p - o->paused);
+    operate_who_find(rq, &who);
+    memmove(&o->paused[at], &o->paused[at + 1], (o->paused_count - at - 1) * sizeof(*p));
+    o->paused_count--;
+    log_info("moves of guest '%s' are resumed by uid %" PRIu64 " (%s)", rq->name, who.uid, who.program);
+    operate_audit(o, &who, "resume", rq->name, "");
+    reply_changed(o, ret, text);
+}
+
+static void moves_change(struct operate *o, const struct api_request *rq, enum operate_moves_kind moves)
+{
+    o->moves = moves;
+    o->damaged[0] = '\0';
+    operate_who_find(rq, &o->moves_who);
+    log_info("ballast is %s by uid %" PRIu64 " (%s)", moves_names[moves], o->moves_who.uid, o->moves_who.program);
+    operate_audit(o, &o->moves_who, moves_names[moves], NULL, "");
 }
 
 static void request_off(struct operate *o, const struct api_request *rq, struct api_reply *ret)
 {
-    if (o->moves == OPERATE_MOVES_OFF) {
-        reply_done(o, ret, false, "ballast is off already; ballast on ends it");
+    if (o->moves == OPERATE_MOVES_OFF && !o->damaged[0]) {
+        reply_same(o, ret, "ballast is off already; ballast on ends it");
         return;
     }
-    o->moves = OPERATE_MOVES_OFF;
-    who_find(rq, &o->moves_who);
-    log_info("ballast is off by %s: nothing moves until 'ballast on'", o->moves_who.text);
-    o->env.changed(o->env.user);
-    reply_done(o, ret, true, "all guests keep what they have; ballast on lets them be moved again");
+    moves_change(o, rq, OPERATE_MOVES_OFF);
+    reply_changed(o, ret, "all guests keep what they have, also over a restart; ballast on lets them be moved again");
 }
 
 static void request_on(struct operate *o, const struct api_request *rq, struct api_reply *ret)
 {
     bool is_changed = o->moves != OPERATE_MOVES_ON;
-    char text[128];
+    char text[128], paused[80] = "";
 
-    if (is_changed) {
-        o->moves = OPERATE_MOVES_ON;
-        who_find(rq, &o->moves_who);
-        log_info("ballast is on again by %s", o->moves_who.text);
-        o->env.changed(o->env.user);
-    }
-    (void)snprintf(text, sizeof(text), is_changed ? "guests are moved again" : "ballast is on already");
     if (o->paused_count)
-        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text),
-                       "; %zu paused by name stay so until ballast resume GUEST", o->paused_count);
-    reply_done(o, ret, is_changed, text);
+        (void)snprintf(paused, sizeof(paused), "; %zu paused by name stay so until ballast resume GUEST", o->paused_count);
+    (void)snprintf(text, sizeof(text), "%s%s", is_changed ? "guests are moved again" : "ballast is on already", paused);
+    if (!is_changed) {
+        reply_same(o, ret, text);
+        return;
+    }
+    moves_change(o, rq, OPERATE_MOVES_ON);
+    reply_changed(o, ret, text);
+}
+
+/* How far files are written, and what is paused: for clients that wait for --save. */
+static void request_state(struct operate *o, const struct api_request *rq, struct api_reply *ret)
+{
+    struct wire_moves m = {.saved = WIRE_UNKNOWN};
+
+    (void)rq;
+    wire_text_copy(m.moves, sizeof(m.moves), operate_moves(o, m.moves_text, sizeof(m.moves_text)));
+    if (o->env.keeper)
+        m.saved = keeper_saved(o->env.keeper, m.save_trouble, sizeof(m.save_trouble));
+    else
+        wire_text_copy(m.save_trouble, sizeof(m.save_trouble), o->env.unkept);
+    wire_moves_begin(&ret->body, &m);
+    for (size_t i = 0; i < o->paused_count; i++)
+        wire_moves_paused(&ret->body, o->paused[i].guest, i == 0);
+    wire_moves_end(&ret->body);
 }
 
 static void request_notify_test(struct operate *o, const struct api_request *rq, struct api_reply *ret)
@@ -260,8 +312,10 @@ static void request_notify_test(struct operate *o, const struct api_request *rq,
                         "and reload ballastd (SIGHUP)", "no notify command is configured: nobody is ever told anything");
         return;
     }
-    who_find(rq, &who);
-    (void)snprintf(m.text, sizeof(m.text), "this is a test, asked for by %s: nothing is wrong", who.text);
+    operate_who_find(rq, &who);
+    operate_audit(o, &who, "notify-test", NULL, "");
+    (void)snprintf(m.text, sizeof(m.text), "this is a test, asked for by uid %" PRIu64 " (%s): nothing is wrong", who.uid,
+                   who.program);
     id = notify_send(o->env.notify, &m);
     if (id)
         wire_text_format(&ret->body, "{\"api\":1,\"id\":%" PRIu64 "}\n", id);
@@ -272,21 +326,21 @@ static void request_notify_test(struct operate *o, const struct api_request *rq,
 
 void operate_request(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
 {
-    static void (*const functions[API_OPERATION_COUNT])(struct operate *, const struct api_request *,
-                                                        struct api_reply *) = {
-        [API_OPERATION_PAUSE] = request_pause,
-        [API_OPERATION_RESUME] = request_resume,
-        [API_OPERATION_OFF] = request_off,
-        [API_OPERATION_ON] = request_on,
-        [API_OPERATION_NOTIFY_TEST] = request_notify_test,
+    static const struct {
+        void (*function)(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+        bool takes_members; /* and reads them by itself */
+    } operations[API_OPERATION_COUNT] = {
+        [API_OPERATION_MOVES] = {request_state, true},
+        [API_OPERATION_PAUSE] = {request_pause, false},
+        [API_OPERATION_RESUME] = {request_resume, false},
+        [API_OPERATION_OFF] = {request_off, false},
+        [API_OPERATION_ON] = {request_on, false},
+        [API_OPERATION_SET] = {operate_request_set, true},
+        [API_OPERATION_NOTIFY_TEST] = {request_notify_test, false},
     };
 
-    static const bool takes_members[API_OPERATION_COUNT] = {false};
-
-    if (what == API_OPERATION_NONE || what >= API_OPERATION_COUNT || !functions[what])
+    if (what >= API_OPERATION_COUNT || !operations[what].function)
         api_reply_error(ret, 501, "", "this ballastd can't do that");
-    else if (!takes_members[what] && !api_body_read(rq, NULL, 0, NULL, NULL, ret))
-        return;
-    else
-        functions[what](user, rq, ret);
+    else if (operations[what].takes_members || api_body_read(rq, NULL, 0, NULL, NULL, ret))
+        operations[what].function(user, rq, ret);
 }

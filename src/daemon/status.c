@@ -323,6 +323,8 @@ void status_fill_guest(const struct status *s, const struct engine_guest *g, str
     fill_rates(s, g, ret);
     fill_hidden(&g->core, ret);
     fill_verdict(s, &g->core, ret);
+    if (s->set_text)
+        s->set_text(s->operate_user, ret->name, ret->set_text, sizeof(ret->set_text));
     status_reasons_fill(g, now, ret);
     if (g->core.verdict.flags & GUEST_FLAG_ON_HOLD)
         fill_hold(s, g, ret);

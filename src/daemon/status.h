@@ -34,6 +34,7 @@ struct status {
     /* What operators asked for (operate.h); NULL: nobody can. hold_text: why a guest's moves are held, "" where they are
      * not; moves: "on", "off", and why in to[size]. */
     void (*hold_text)(void *user, const char *guest, char *to, size_t size);
+    void (*set_text)(void *user, const char *guest, char *to, size_t size); /* what was set last, "" where nothing was */
     const char *(*moves)(void *user, char *to, size_t size);
     void *operate_user;
 

@@ -34,7 +34,7 @@ static const struct wire_field host_fields[] = {
 
 static const struct wire_field guest_fields[] = {
     G(TEXT, name), G(TEXT, identity), G(TEXT, uuid), G(TEXT, driver), G(U64, pid), G(TEXT, incarnation),
-    G(TEXT, owner), G(TEXT, config_entry), G(U64, running_ms), G(U64, known_ms),
+    G(TEXT, owner), G(TEXT, config_entry), G(TEXT, set_text), G(U64, running_ms), G(U64, known_ms),
     G(TEXT, state), G(TEXT, mode), G(BOOL, balanced), G(TEXT, memory_status), G(U64, startup_bytes),
     G(U64, minimum_bytes),
     G(U64, maximum_bytes), G(U64, assigned_bytes), G(U64, boot_bytes), G(U64, balloon_bytes), G(U64, plugged_bytes),

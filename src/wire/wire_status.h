@@ -88,6 +88,7 @@ struct wire_guest {
     uint64_t pid;
     char incarnation[48];          /* "PID.TICKS": process and its start, in clock ticks since the host's boot */
     char owner[WIRE_NAME_SIZE];
+    char set_text[WIRE_REASON_SIZE]; /* what an operator set last, who and when; empty: nothing since ballastd runs */
     char config_entry[WIRE_NAME_SIZE]; /* of the configuration: what holds for it, as written ("web*") */
     uint64_t running_ms;           /* since its process started */
     uint64_t known_ms;             /* since ballast watches this boot of it */
