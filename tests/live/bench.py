@@ -112,6 +112,8 @@ def run_cli(*arguments, check_code=None, environment=None):
 class Daemon:
     """ballastd over one directory of guests, with directories of its own."""
 
+    environment = {}  # more for a test's own kind of it
+
     def __init__(self, run_dir, guests_dir, number, config, options=(), wait=True):
         self.directory = os.path.join(run_dir, f"d{number}")
         os.makedirs(self.directory)
@@ -138,7 +140,7 @@ class Daemon:
         if self.config_path:
             argv += ["--config", self.config_path]
         # Without a configuration the defaults look for one in the user's own directories: they are empty here.
-        environment = {**CLEAN_ENVIRONMENT, "HOME": self.directory,
+        environment = {**CLEAN_ENVIRONMENT, **self.environment, "HOME": self.directory,
                        "XDG_CONFIG_HOME": os.path.join(self.directory, "config")}
         self.process = vm.spawn(argv, self.log_path, env=environment)
         if wait:
