@@ -394,7 +394,8 @@ static void worker_end(struct receiver *rx)
 {
     const struct link_order o = {.kind = LINK_ORDER_ABORT};
     const struct timespec nap = {.tv_nsec = 5000000};
-    uint64_t end = copy_clock_usec() + (rx->stalled ? 0 : WORKER_END_USEC);
+    uint64_t patience = rx->stalled || !rx->job ? 0 : rx->job->stall_msec * 1000;
+    uint64_t end = copy_clock_usec() + (patience < WORKER_END_USEC ? patience : WORKER_END_USEC);
 
     if (rx->worker <= 0)
         return;

@@ -82,8 +82,9 @@ class Copy:
 
     def wait(self, word, seconds=LONG_SEC):
         """The next line of that kind; progress before it is passed over."""
+        end = time.monotonic() + seconds
         while True:
-            line = self.read(seconds)
+            line = self.read(max(end - time.monotonic(), 0))
             assert line is not None, f"it ended before '{word}': {self.lines}"
             if word in line:
                 return line

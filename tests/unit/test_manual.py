@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_manual.py SOURCE_ROOT BALLASTD BALLAST AGENT: options, commands and keys are in --help and in the man pages, and the
+"""test_manual.py SOURCE_ROOT BALLASTD BALLAST AGENT COPY: options, commands and keys are in --help and in the man pages, and the
 man pages tell of no others."""
 import os
 import re
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-root, ballastd, ballast, agent = sys.argv[1:5]
+root, ballastd, ballast, agent, copy = sys.argv[1:6]
 failures = []
 
 
@@ -47,12 +47,13 @@ def getopt_options(*path):
 
 
 daemon_options = getopt_options("src/daemon/options.c")
+copy_options = set(re.findall(r'strcmp\(argv\[1\], "(--[a-z-]+)"', read("src/copy/copy_main.c")))
 agent_options = getopt_options("src/agent/agent_options.c")
 cli_options = set(re.findall(r'\{"(--[a-z-]+)", CLI_OPTION_', read("src/cli/cli.c")))
 backup_commands = set(re.findall(r'(?m)^    \{"backup ([a-z-]+)", cmd_', read("src/cli/cmd_backup.c")))
 commands = set(re.findall(r'(?m)^    \{"([a-z-]+)", cmd_', read("src/cli/cli.c")))
 keys = set(re.findall(r'\{CONFIG_SECTION_[A-Z]+, CONFIG_[A-Z_]+, "([a-z-]+)"', read("src/config/config_keys.c")))
-check("no options found in the sources", daemon_options and agent_options and cli_options and commands)
+check("no options found in the sources", daemon_options and agent_options and copy_options and cli_options and commands)
 check(f"only {len(keys)} keys found in the table", len(keys) >= 21)
 
 daemon_page = plain(read("docs/man/ballastd.8"))
@@ -67,7 +68,9 @@ for name, have, options in (("ballastd(8)", daemon_page, daemon_options), ("ball
                             ("ballast(1) and ballast-backup(1)", cli_page + backup_page, cli_options),
                             ("ballast --help", cli_help, cli_options),
                             ("ballast-agent(8)", plain(read("docs/man/ballast-agent.8")), agent_options),
-                            ("ballast-agent --help", run(agent, "--help"), agent_options)):
+                            ("ballast-agent --help", run(agent, "--help"), agent_options),
+                            ("ballast-copy(8)", plain(read("docs/man/ballast-copy.8")), copy_options),
+                            ("ballast-copy --help", run(copy, "--help"), copy_options)):
     check(f"{name} lacks {sorted(options - long_options(have))}", options <= long_options(have))
     check(f"{name} knows {sorted(long_options(have) - options)}, which do not exist", long_options(have) <= options)
 for name, have in (("ballast(1)", cli_page), ("ballast --help", cli_help)):
@@ -83,7 +86,7 @@ for key in keys:
     check(f"ballast.yaml(5) lacks the key '{key}'", re.search(rf"(?m)^{key}$", config_page))
     check(f"ballastd --help-config lacks the key '{key}'", re.search(rf"(?m)^  {key}: ", config_help))
 version = run(ballastd, "--version").split()[-1]
-for page in ("ballast.1", "ballast-backup.1", "ballast.yaml.5", "ballast-agent.8", "ballastd.8"):
+for page in ("ballast.1", "ballast-backup.1", "ballast.yaml.5", "ballast-agent.8", "ballast-copy.8", "ballastd.8"):
     check(f"{page} is not of version {version}", f'"ballast {version}"' in read("docs/man", page))
 
 
