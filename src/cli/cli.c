@@ -32,6 +32,10 @@ const struct cli_command cli_commands[] = {
      "set. All of a call hold together, or none. They hold until ballastd ends, also over a reload; with --save for good: they "
      "are written to guests.d/ballast-set.yaml, above all other files, which are never touched. Where a file of yours says "
      "something else for this guest, that is said. Asking again changes nothing. Who set what is kept in ballastd's audit log."},
+    {"attach", cmd_attach, CLI_OPTION_JSON, 1, 1, "GUEST [--json]", "gives a running guest the port for ballast-agent",
+     "Adds the virtio-serial port of the agent to the guest's QEMU, without a reboot, and a controller for it where there is "
+     "none; or says why that can't be. It can be repeated. The port stays over reboots of the guest and goes with its QEMU: "
+     "the options for its command line are shown."},
     {"pause", cmd_pause, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]", "no more moves for a guest, or for all",
      "The guest keeps its size until `ballast resume GUEST`, also over a restart of ballastd. It is sampled and metered on. "
      "Without GUEST the same as `ballast off`."},

@@ -39,6 +39,8 @@ enum api_operation {
     API_OPERATION_NOTIFY_TEST,
     API_OPERATION_SET,
     API_OPERATION_MOVES,
+    API_OPERATION_ATTACH,       /* daemon/attach.c */
+    API_OPERATION_ATTACH_STATE,
     API_OPERATION_COUNT
 };
 

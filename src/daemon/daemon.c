@@ -171,6 +171,16 @@ static const struct config *daemon_config(void *user)
     return ((struct daemon *)user)->config;
 }
 
+static void daemon_on_operation(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
+{
+    struct daemon *d = user;
+
+    if (what == API_OPERATION_ATTACH || what == API_OPERATION_ATTACH_STATE)
+        attach_request(d->attach, what, rq, ret);
+    else
+        operate_request(d->operate, what, rq, ret);
+}
+
 /* Without a directory to write in operators are obeyed as well, for as long as this ballastd runs. */
 static int daemon_open_operate(struct daemon *d, struct err *e)
 {
@@ -182,6 +192,8 @@ static int daemon_open_operate(struct daemon *d, struct err *e)
         log_warning("what operators ask for is not kept over a restart: %s", d->unkept.text);
     env.keeper = d->keeper;
     r = operate_new(&env, &d->operate, e);
+    if (r >= 0)
+        r = attach_new(d->engine, &d->attach, e);
     if (r < 0)
         return r;
     d->status.hold_text = daemon_hold_text;
@@ -303,8 +315,8 @@ static int daemon_open_api(struct daemon *d, struct err *e)
     d->status.configured = daemon_configured;
     d->status.user = d;
     config.source = status_source(&d->status);
-    config.source.operate = operate_request;
-    config.source.operate_user = d->operate;
+    config.source.operate = daemon_on_operation;
+    config.source.operate_user = d;
     if (geteuid() == 0) { /* a user's own ballastd obeys him and root */
         config.socket_group = DAEMON_GROUP;
         config.operate_group = DAEMON_OPERATE_GROUP;
@@ -378,6 +390,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->history = history_free(d->history);
     why_done(&d->why);
     d->operate = operate_free(d->operate);
+    d->attach = attach_free(d->attach);
     d->notify = notify_free(d->notify);
     d->watch = notify_watch_free(d->watch);
     d->keeper = keeper_free(d->keeper);

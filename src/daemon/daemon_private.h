@@ -13,6 +13,7 @@
 #include "journal.h"
 #include "notify.h"
 #include "notify_watch.h"
+#include "attach.h"
 #include "operate.h"
 #include "options.h"
 #include "paths.h"
@@ -38,6 +39,7 @@ struct daemon {
     struct keeper *keeper;   /* NULL: nothing operators ask for is kept over a restart, `unkept` says why */
     struct err unkept;
     struct operate *operate;
+    struct attach *attach;
     struct why why;
     struct status status;
     struct tell tell;

@@ -29,6 +29,14 @@ int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, voi
     return vm->hv->ops->set_target(vm->hv, vm, target_bytes, done, user, e);
 }
 
+int hv_attach(struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e)
+{
+    if (!vm->hv->ops->attach)
+        return err_set(e, ENOTSUP, "guest '%s': the driver '%s' can't give a guest the agent's port", vm->name,
+                       vm->hv->ops->name);
+    return vm->hv->ops->attach(vm->hv, vm, done, user, e);
+}
+
 void hv_tell(struct hv_vm *vm, const struct hv_tell *tell)
 {
     if (vm->hv->ops->tell)

@@ -151,6 +151,16 @@ struct hv_backup_ops {
     void (*freeze)(struct hv *hv, struct hv_vm *vm, bool frozen);
 };
 
+/* What gives a guest the port for its agent. */
+struct hv_attached {
+    bool was_there;    /* nothing was to do */
+    char path[108];    /* of the socket on the host; empty: none */
+    char options[512]; /* the hypervisor's own, for the next start of the guest */
+};
+
+/* Once per call, from the loop; e is NULL on success. told is never NULL. */
+typedef void hv_attach_fn(void *user, const struct hv_attached *told, const struct err *e);
+
 struct hv_ops {
     const char *name; /* "qmp", "libvirt", "xen", "sim" */
 
@@ -174,6 +184,10 @@ struct hv_ops {
      * again. Nothing comes back. */
     void (*tell)(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell);
 
+    /* Optional: gives a running guest the port for its agent. Nothing is to do where it has one. What was done before
+     * a failure is undone. */
+    int (*attach)(struct hv *hv, struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e);
+
     const struct hv_backup_ops *backup; /* NULL: cannot back up */
 };
 
@@ -185,6 +199,7 @@ struct hv {
 struct hv *hv_close(struct hv *hv);
 int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e);
 int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
+int hv_attach(struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e); /* -ENOTSUP: not by this driver */
 void hv_tell(struct hv_vm *vm, const struct hv_tell *tell); /* nothing where the driver can't */
 
 /* A guest's name from a file name or configuration is usable: 1..63 bytes, printable, no '/', no quote. */

@@ -393,12 +393,19 @@ static void qmp_tell(struct hv *hv, struct hv_vm *vm, const struct hv_tell *tell
     qmp_guest_tell(qmp_guest_of(vm), tell);
 }
 
+static int qmp_attach(struct hv *hv, struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e)
+{
+    (void)hv;
+    return qmp_guest_attach(qmp_guest_of(vm), done, user, e);
+}
+
 static const struct hv_ops qmp_ops = {
     .name = "qmp",
     .close = qmp_close,
     .sample = qmp_sample,
     .set_target = qmp_set_target,
     .tell = qmp_tell,
+    .attach = qmp_attach,
     .backup = &qmp_backup_ops,
 };
 

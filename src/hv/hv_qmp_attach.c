@@ -223,6 +223,7 @@ static void attach(struct qmp_guest *g)
         watch_process(g);
         l->appeared(l->user, &g->vm, now);
         qmp_guest_agent_start(g);
+        qmp_guest_port_missed(g);
     }
     say_what_is_missing(g);
     if (g->running == g->told_paused && !g->backup.frozen) /* also where its event was missed while the connection was away */

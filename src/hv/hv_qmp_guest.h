@@ -20,6 +20,7 @@
 struct agent_link;
 struct hv_qmp;
 struct json_object;
+struct qmp_port;
 struct sd_event;
 struct sd_event_source;
 
@@ -46,6 +47,7 @@ enum qmp_cause {
     QMP_CAUSE_KERNEL_SHORT, /* hot-added memory is plenty, the kernel's own is not */
     QMP_CAUSE_PROCESS, /* the process can't be told from the socket, or is not visible */
     QMP_CAUSE_SMAPS,   /* /proc/PID/smaps can't be read */
+    QMP_CAUSE_PORT_GONE, /* attached by us, and its QEMU has ended */
     QMP_CAUSE_REGIONS, /* guest RAM not found in it */
     QMP_CAUSE_COUNT
 };
@@ -176,6 +178,8 @@ struct qmp_guest {
     struct smaps smaps;
     bool smaps_good, disks_good;
 
+    struct qmp_port *port;    /* being given the agent's port; NULL: it is not */
+    bool port_given;          /* this QEMU has it from us: the next one will not */
     struct agent_link *agent; /* NULL: its monitor's name tells no socket of one */
     bool kernel_short;        /* as its agent says */
     uint64_t plug_most_bytes; /* that its kernel has room for, as its agent says; 0: not known */
@@ -256,6 +260,10 @@ void qmp_share_lost(struct qmp_guest *g);
 void qmp_share_see_statistics(struct qmp_guest *g, const struct qmp_statistics *s); /* before they replace the old ones */
 void qmp_share_see_plugged(struct qmp_guest *g, const struct qmp_memory_devices *d); /* the same */
 void qmp_share_see_host(struct qmp_guest *g);
+
+/* hv_qmp_port.c */
+int qmp_guest_attach(struct qmp_guest *g, hv_attach_fn *done, void *user, struct err *e);
+void qmp_guest_port_missed(struct qmp_guest *g); /* another process is the guest now: says it where its port is gone */
 
 /* hv_qmp_agent.c */
 void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */

@@ -166,12 +166,12 @@ int qmp_answer_uuid(struct json_object *answer, char ret[40], struct err *e)
     return 0;
 }
 
-bool qmp_answer_child(struct json_object *answer, const char *prefix, char *ret_name, size_t size)
+bool qmp_answer_child_from(struct json_object *answer, const char *prefix, size_t *at, char *ret_name, size_t size)
 {
     if (!json_object_is_type(answer, json_type_array))
         return false;
-    for (size_t i = 0; i < json_object_array_length(answer); i++) {
-        struct json_object *child = json_object_array_get_idx(answer, i);
+    while (*at < json_object_array_length(answer)) {
+        struct json_object *child = json_object_array_get_idx(answer, (*at)++);
         const char *name, *type;
 
         if (!qmp_get_string(child, "name", &name) || !qmp_get_string(child, "type", &type))
@@ -181,6 +181,41 @@ bool qmp_answer_child(struct json_object *answer, const char *prefix, char *ret_
         memcpy(ret_name, name, strlen(name) + 1);
         return true;
     }
+    return false;
+}
+
+bool qmp_answer_child(struct json_object *answer, const char *prefix, char *ret_name, size_t size)
+{
+    size_t at = 0;
+
+    return qmp_answer_child_from(answer, prefix, &at, ret_name, size);
+}
+
+static bool take_chardev(struct json_object *chardev, const char *label, qmp_chardev_fn *take, char *ret, size_t size)
+{
+    const char *its_label, *filename;
+
+    return qmp_get_string(chardev, "label", &its_label) && qmp_get_string(chardev, "filename", &filename) &&
+           (!label || strcmp(its_label, label) == 0) && take(filename, ret, size);
+}
+
+bool qmp_answer_chardev(struct json_object *answer, const char *label, qmp_chardev_fn *take, char *ret, size_t size)
+{
+    if (!json_object_is_type(answer, json_type_array))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(answer); i++)
+        if (take_chardev(json_object_array_get_idx(answer, i), label, take, ret, size))
+            return true;
+    return false;
+}
+
+bool qmp_answer_chardev_from(struct json_object *answer, size_t *at, qmp_chardev_fn *take, char *ret, size_t size)
+{
+    if (!json_object_is_type(answer, json_type_array))
+        return false;
+    while (*at < json_object_array_length(answer))
+        if (take_chardev(json_object_array_get_idx(answer, (*at)++), NULL, take, ret, size))
+            return true;
     return false;
 }
 

@@ -53,6 +53,15 @@ int qmp_answer_uuid(struct json_object *answer, char ret[40], struct err *e);
 /* Name of the first child whose type starts with prefix ("child<virtio-balloon"), in a qom-list answer; names that
  * would not be safe inside a command are no names. False: none. */
 bool qmp_answer_child(struct json_object *answer, const char *prefix, char *ret_name, size_t size);
+/* The same from the child number *at on; sets it to the one behind what was found. */
+bool qmp_answer_child_from(struct json_object *answer, const char *prefix, size_t *at, char *ret_name, size_t size);
+
+/* Character devices (query-chardev): the first one of that label (NULL: of any) whose filename `take` takes; take may
+ * write to ret. False: none. */
+typedef bool qmp_chardev_fn(const char *filename, char *ret, size_t size);
+bool qmp_answer_chardev(struct json_object *answer, const char *label, qmp_chardev_fn *take, char *ret, size_t size);
+/* Of any label, from the one number *at on; sets it to the one behind what was found. */
+bool qmp_answer_chardev_from(struct json_object *answer, size_t *at, qmp_chardev_fn *take, char *ret, size_t size);
 
 /* Bytes read from all disks (query-blockstats). */
 int qmp_answer_disk_reads(struct json_object *answer, uint64_t *ret_bytes, struct err *e);

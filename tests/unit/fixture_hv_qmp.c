@@ -84,7 +84,7 @@ static void on_command(void *user, struct fake_qmp *f, const char *command, cons
     struct guest *g = user;
     char text[256];
 
-    if (g->silent)
+    if (g->silent || (g->extra && g->extra(g, command, line, id)))
         return;
     if (g->foolish) {
         fake_qmp_reply(f, id, "{\"actual\": [], \"size\": {}, \"base-memory\": -5}");

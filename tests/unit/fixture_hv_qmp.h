@@ -31,6 +31,9 @@ struct guest {
     bool knows_facts;            /* answers what newer QEMUs do */
     unsigned balloons, plugs, kicks; /* commands */
     uint64_t balloon_asked;
+    /* Answers a command before the others get to; false: it is none of its own. NULL: there is none. */
+    bool (*extra)(struct guest *g, const char *command, const char *line, unsigned long long id);
+    void *extra_user;
 };
 
 struct world {
