@@ -45,7 +45,7 @@ static void see_kernel(struct qmp_guest *g, const struct obs_guest_view *v)
                       g->vm.name, (unsigned long long)(v->kernel_free_bytes >> 20));
 }
 
-static void forget_kernel(struct qmp_guest *g)
+void qmp_guest_forget_kernel(struct qmp_guest *g)
 {
     g->kernel_short = g->vm.facts.kernel_short = false;
     g->plug_most_bytes = 0;
@@ -71,7 +71,7 @@ static void on_lost(void *user)
     struct qmp_guest *g = user;
 
     g->vm.caps &= ~(uint32_t)HV_CAP_AGENT;
-    forget_kernel(g); /* nobody tells any more */
+    qmp_guest_forget_kernel(g);
 }
 
 static void on_trouble(void *user, const struct err *e)
@@ -130,7 +130,7 @@ void qmp_guest_agent_start(struct qmp_guest *g)
 void qmp_guest_agent_stop(struct qmp_guest *g)
 {
     g->agent = agent_link_free(g->agent);
-    forget_kernel(g);
+    qmp_guest_forget_kernel(g);
     g->vm.caps &= ~(uint32_t)HV_CAP_AGENT;
 }
 

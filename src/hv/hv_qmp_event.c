@@ -20,6 +20,8 @@ static void tell(struct qmp_guest *g, enum hv_happening what)
 void qmp_guest_see_reset(struct qmp_guest *g)
 {
     online_see_reset(&g->online);
+    qmp_guest_forget_kernel(g); /* its agent told of the kernel before */
+    qmp_guest_limit_boot(g);
     g->plug_blocked_usec = 0;
     g->told &= ~(1U << QMP_CAUSE_OFFLINE);
     qmp_guest_stop_moving(g);

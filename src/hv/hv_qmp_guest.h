@@ -158,6 +158,7 @@ struct qmp_guest {
     uint64_t actual_changed_usec;
     struct online online;
     uint64_t ours[QMP_PLUGS_MAX]; /* requested sizes that are ours (S11) */
+    bool plug_ordered;            /* by the engine, and by nobody else since: a guest that is only watched is let alone */
 
     /* samples under way */
     unsigned levers_due; /* answers to come */
@@ -182,7 +183,7 @@ struct qmp_guest {
     bool port_given;          /* this QEMU has it from us: the next one will not */
     struct agent_link *agent; /* NULL: its monitor's name tells no socket of one */
     bool kernel_short;        /* as its agent says */
-    uint64_t plug_most_bytes; /* that its kernel has room for, as its agent says; 0: not known */
+    uint64_t plug_most_bytes; /* that its kernel has room for, as its agent says; 0: nobody tells */
 
     /* the move under way */
     struct qmp_move_call calls[QMP_MOVES_MAX];
@@ -240,6 +241,7 @@ int qmp_guest_set_target(struct qmp_guest *g, uint64_t target_bytes, hv_done_fn 
 void qmp_guest_send_waiting(struct qmp_guest *g); /* the newest order that waited for a shared monitor */
 void qmp_guest_move_on(struct qmp_guest *g);     /* at each look at the levers */
 void qmp_guest_limit_plug(struct qmp_guest *g);  /* to what its kernel has room for */
+void qmp_guest_limit_boot(struct qmp_guest *g);  /* the same for one that resets */
 void qmp_guest_stop_moving(struct qmp_guest *g); /* no commands; pending calls end with ECANCELED by the client */
 
 /* hv_qmp_backup.c */
@@ -268,4 +270,5 @@ void qmp_guest_port_missed(struct qmp_guest *g); /* another process is the guest
 /* hv_qmp_agent.c */
 void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */
 void qmp_guest_agent_stop(struct qmp_guest *g);
+void qmp_guest_forget_kernel(struct qmp_guest *g); /* nobody tells any more what its kernel has room for */
 void qmp_guest_tell(struct qmp_guest *g, const struct hv_tell *tell);

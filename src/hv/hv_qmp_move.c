@@ -93,6 +93,7 @@ static int send_plug(struct qmp_guest *g, size_t i, uint64_t bytes, struct qmp_m
     /* Commands are answered in order: every look at the levers asked for from now on sees this size. A look under way
      * may not, so it is dropped. */
     g->ours[i] = g->devices.plugs[i].requested_bytes = bytes;
+    g->plug_ordered = g->plug_ordered || call;
     g->levers_failed = g->levers_due > 0;
     if (call)
         call->left++;
@@ -212,8 +213,17 @@ void qmp_guest_limit_plug(struct qmp_guest *g)
 
     for (size_t i = 0; i < g->devices.plugs_n; i++)
         requested += g->devices.plugs[i].requested_bytes;
-    if (g->attached && requested > s.pluggable_bytes && requested > s.plugged_bytes)
+    if (g->attached && g->plug_ordered && requested > s.pluggable_bytes && requested > s.plugged_bytes)
         (void)send_plugs(g, s.pluggable_bytes, NULL, &e); /* not sent: the next sample tries again */
+}
+
+/* Hot-added memory is gone with the reset, but what was asked for is plugged again while the guest boots, before anybody can
+ * tell whether its kernel bears it. */
+void qmp_guest_limit_boot(struct qmp_guest *g)
+{
+    for (size_t i = 0; i < g->devices.plugs_n; i++)
+        g->devices.plugs[i].size_bytes = 0; /* the next look tells what it has plugged by then */
+    qmp_guest_limit_plug(g);
 }
 
 void qmp_guest_stop_moving(struct qmp_guest *g)

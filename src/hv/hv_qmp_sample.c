@@ -47,8 +47,9 @@ struct lever_state qmp_guest_lever_state(const struct qmp_guest *g)
         s.pluggable_bytes += plug->path[0] ? plug->most_bytes : plug->size_bytes;
         s.block_bytes = plug->block_bytes > s.block_bytes ? plug->block_bytes : s.block_bytes;
     }
-    if (g->plug_most_bytes && s.pluggable_bytes > g->plug_most_bytes)
-        s.pluggable_bytes = g->plug_most_bytes > s.plugged_bytes ? g->plug_most_bytes : s.plugged_bytes;
+    uint64_t most = g->plug_most_bytes ? g->plug_most_bytes : online_unheard_bytes(s.boot_bytes);
+    if (s.pluggable_bytes > most)
+        s.pluggable_bytes = most > s.plugged_bytes ? most : s.plugged_bytes;
     s.balloon_actual_bytes = s.boot_bytes;
     if (s.has_balloon && g->actual_bytes < s.boot_bytes)
         s.balloon_actual_bytes = g->actual_bytes;
@@ -87,8 +88,10 @@ static void find_foreign_hand(struct qmp_guest *g)
         foreign = foreign || g->devices.plugs[i].requested_bytes != g->ours[i];
         g->ours[i] = g->devices.plugs[i].requested_bytes;
     }
-    if (foreign)
-        l->happened(l->user, &g->vm, HV_HAPPENED_FOREIGN_HAND, qmp_guest_now(g));
+    if (!foreign)
+        return;
+    g->plug_ordered = false;
+    l->happened(l->user, &g->vm, HV_HAPPENED_FOREIGN_HAND, qmp_guest_now(g));
 }
 
 static void unusable(struct qmp_guest *g, const struct err *e)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "online.h"
 
+#include "demand.h"
+
+/* struct page takes 64 of 4096 bytes. */
+#define PAGES_PER_MEMMAP 64
+
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -90,6 +95,14 @@ uint64_t online_room_bytes(uint64_t free_bytes, uint64_t available_bytes, uint64
     if (available_bytes != UINT64_MAX && available_bytes > free_bytes)
         kernel += available_bytes - free_bytes;
     uint64_t spare = kernel > ONLINE_KERNEL_SHORT_BYTES ? kernel - ONLINE_KERNEL_SHORT_BYTES : 0;
-    uint64_t room = spare < UINT64_MAX / 64 ? spare * 64 : UINT64_MAX;
+    uint64_t room = spare < UINT64_MAX / PAGES_PER_MEMMAP ? spare * PAGES_PER_MEMMAP : UINT64_MAX;
     return room > ONLINE_ROOM_LEAST_BYTES ? room : ONLINE_ROOM_LEAST_BYTES;
+}
+
+uint64_t online_unheard_bytes(uint64_t boot_bytes)
+{
+    uint64_t floor_bytes = demand_kernel_floor_kib(boot_bytes / 1024) * 1024;
+    uint64_t spare = boot_bytes > floor_bytes ? (boot_bytes - floor_bytes) / 2 : 0;
+
+    return spare < UINT64_MAX / PAGES_PER_MEMMAP ? spare * PAGES_PER_MEMMAP : UINT64_MAX;
 }

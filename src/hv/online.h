@@ -61,3 +61,9 @@ bool online_kernel_is_short(uint64_t free_bytes, uint64_t kernel_free_bytes, boo
  * no limit known. */
 #define ONLINE_ROOM_LEAST_BYTES (256ULL << 20)
 uint64_t online_room_bytes(uint64_t free_bytes, uint64_t available_bytes, uint64_t kernel_free_bytes, bool is_short);
+
+/* The same where nobody tells of the kernel's memory: no agent, none heard yet, or a guest that boots and whose driver plugs
+ * by itself what was asked for before. Half of what the boot memory has beyond the kernel's own need may become memmap.
+ * Measured: a guest of 128 MiB that was given 6 GiB before its agent was heard lost processes, panicked, and did so again
+ * at each boot, as virtio-mem's requested size outlives a reset; the rule gives it 1.75 GiB. */
+uint64_t online_unheard_bytes(uint64_t boot_bytes);

@@ -26,5 +26,11 @@ def test(b):
     check(guest.load.meminfo()["oom_kill"] == 0, "nothing in the guest was killed")
     check(guest.total_mib() > 512, "and what was added is online")
 
+    # What was asked for outlives a reset: right for a guest that tells of its kernel, deadly for one that boots.
+    guest.reset()
+    guest.wait_up()
+    eventually(lambda: guest.plugged_mib() >= plugged - 512, "it boots, is heard, and gets what it had", explain=d.log)
+    check(guest.load.meminfo()["oom_kill"] == 0, "and nothing in it was killed")
+
 
 main(test)

@@ -295,6 +295,32 @@ static void another_hand_on_virtio_mem_is_seen(void **state)
     assert_int_equal(w->happened[HV_HAPPENED_FOREIGN_HAND], 1); /* once */
 }
 
+static void a_guest_that_resets_plugs_no_more_than_it_can_boot_with(void **state)
+{
+    struct world *w = *state;
+    struct guest *g = &w->guests[0];
+
+    g->most = 16384 * MIB;
+    start_guest(w, 0);
+    g->plugged = g->requested = 12288 * MIB;
+    open_driver(w);
+    run_until(w, &w->appeared, 1);
+    fake_qmp_send_text(g->fake, "{\"event\": \"RESET\"}\r\n");
+    run_until(w, &w->happened[HV_HAPPENED_RESET], 1);
+    look(w, 0, HV_SAMPLE_LEVERS, &w->levers);
+    assert_int_equal(g->requested, 12288 * MIB); /* the size is somebody else's: it may be watched only */
+    order(w, 0, 11264 + 256);
+    assert_int_equal(g->requested, 11264 * MIB);
+    fake_qmp_send_text(g->fake, "{\"event\": \"RESET\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r\n");
+    g->plugged = 0;
+    run_until(w, &w->happened[HV_HAPPENED_RESET], 2);
+    look(w, 0, HV_SAMPLE_LEVERS, &w->levers);
+    assert_int_equal(g->requested, online_unheard_bytes(g->boot));
+    assert_true(g->requested > 0 && g->requested < 12288 * MIB);
+    assert_int_equal(w->seen.requested_bytes, g->requested);
+    assert_int_equal(w->happened[HV_HAPPENED_FOREIGN_HAND], 0);
+}
+
 static void events_are_told(void **state)
 {
     static const struct {
@@ -501,6 +527,7 @@ int main(void)
         TEST(the_same_target_is_sent_again),
         TEST(a_refused_order_ends_with_its_reason),
         TEST(another_hand_on_virtio_mem_is_seen),
+        TEST(a_guest_that_resets_plugs_no_more_than_it_can_boot_with),
         TEST(events_are_told),
         TEST(no_lever_is_one_sentence),
         TEST(bad_guests_trouble_nobody_else),

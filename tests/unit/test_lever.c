@@ -228,6 +228,11 @@ static void hot_added_memory_leaves_the_kernel_room(void **unused)
     assert_true(online_room_bytes(999 * MIB, 999 * MIB, UINT64_MAX, false) == UINT64_MAX);
     assert_true(online_room_bytes(UINT64_MAX, 1, 1, false) == UINT64_MAX);
     assert_true(online_room_bytes(0, UINT64_MAX / 4, 0, false) == UINT64_MAX); /* beyond all sizes */
+    /* nobody tells: half of what it has beyond its kernel's floor, as memmap */
+    assert_true(online_unheard_bytes(128 * MIB) == (128 - 72) / 2 * 64 * MIB);
+    assert_true(online_unheard_bytes(1024 * MIB) == (1024 - 232) / 2 * 64 * MIB);
+    assert_true(online_unheard_bytes(16 * MIB) == 0); /* its kernel alone needs as much */
+    assert_true(online_unheard_bytes(UINT64_MAX) == UINT64_MAX);
 }
 
 static void online_adds_the_balloon_back(void **unused)
