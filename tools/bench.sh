@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 declare -A benches=(
     [decide]='$build/bench/decide'
     [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
+    [backup-copy]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_copy.py' # a minute
 )
 
 build=build
