@@ -191,6 +191,42 @@ static void commanded(void *user, struct hv_sim_vm *vm, uint64_t target_kib, uin
         check_take(w, g, target_kib);
 }
 
+/* ---- what is told on ---- */
+
+static void input(void *user, const struct engine_guest *g, const struct input *in)
+{
+    struct world *w = user;
+
+    if (w->ears.input)
+        w->ears.input(w->ears.user, g, in);
+}
+
+static void decided(void *user, enum decide_why why, uint64_t now_usec)
+{
+    struct world *w = user;
+
+    if (w->ears.decided)
+        w->ears.decided(w->ears.user, why, now_usec);
+}
+
+static void vanished(void *user, const struct engine_guest *g, const char *reason)
+{
+    struct world *w = user;
+
+    if (w->ears.vanished)
+        w->ears.vanished(w->ears.user, g, reason);
+}
+
+void world_hear(struct world *w, const struct world_ears *ears)
+{
+    w->ears = *ears;
+}
+
+const struct engine *world_engine(const struct world *w)
+{
+    return w->engine;
+}
+
 /* ---- life ---- */
 
 struct world *world_new(const struct world_config *config)
@@ -271,7 +307,8 @@ void world_start(struct world *w)
 {
     struct engine_config config = {.host = w->config.policy};
     struct engine_env env = {
-        .configure = configure, .read_host = read_host, .wake = wake, .ordered = ordered, .user = w};
+        .configure = configure, .read_host = read_host, .wake = wake, .ordered = ordered,
+        .vanished = vanished, .input = input, .decided = decided, .user = w};
     struct err e = {0};
 
     if (engine_new(&config, &env, WORLD_GUESTS_MAX, &w->engine, &e) < 0)

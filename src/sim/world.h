@@ -112,6 +112,16 @@ uint64_t world_hash(const struct world *w);
 /* Called after each step. */
 void world_watch(struct world *w, void (*stepped)(struct world *w, void *user), void *user);
 
+/* What the engine is told and decides, for recording; from the next world_start() on, as struct engine_env has it. */
+struct world_ears {
+    void (*input)(void *user, const struct engine_guest *g, const struct input *in);
+    void (*decided)(void *user, enum decide_why why, uint64_t now_usec);
+    void (*vanished)(void *user, const struct engine_guest *g, const char *reason);
+    void *user;
+};
+void world_hear(struct world *w, const struct world_ears *ears);
+const struct engine *world_engine(const struct world *w); /* NULL: ballastd is away */
+
 /* Each order from now on as one line: when, who, from, to, why, and what stood behind it. NULL: no more. */
 void world_trace(struct world *w, FILE *out);
 

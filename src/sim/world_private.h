@@ -19,6 +19,7 @@ struct world {
     void (*stepped)(struct world *w, void *user);
     void *stepped_user;
     FILE *trace;
+    struct world_ears ears;
 };
 
 void world_trace_order(struct world *w, const struct engine_guest *g);

@@ -29,9 +29,14 @@ static void percent_print(struct wire_text *t, uint64_t value)
 static void value_print(struct wire_text *t, const struct wire_field *f, const void *member)
 {
     uint64_t u;
+    uint32_t small;
     int64_t i;
 
     switch (f->kind) {
+    case WIRE_KIND_U32:
+        memcpy(&small, member, sizeof(small));
+        wire_text_u64(t, small);
+        return;
     case WIRE_KIND_U64:
     case WIRE_KIND_PERCENT:
         memcpy(&u, member, sizeof(u));
@@ -103,10 +108,17 @@ static int value_parse(const struct json_object *value, const struct wire_field 
 {
     enum json_type type = json_object_get_type(value);
     uint64_t u;
+    uint32_t small;
     int64_t i;
     double d;
 
     switch (f->kind) {
+    case WIRE_KIND_U32:
+        if (type != json_type_int || json_object_get_int64(value) < 0 || json_object_get_int64(value) > UINT32_MAX)
+            return type_error(f, "a whole number below 2^32", value, e);
+        small = (uint32_t)json_object_get_int64(value);
+        memcpy(member, &small, sizeof(small));
+        return 0;
     case WIRE_KIND_U64:
         if (type != json_type_int || json_object_get_int64(value) < 0)
             return type_error(f, "a whole number that is not negative", value, e);

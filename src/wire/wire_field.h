@@ -22,6 +22,7 @@ enum wire_kind {
     WIRE_KIND_BOOL,    /* bool */
     WIRE_KIND_TEXT,    /* char[size], a JSON string; empty: null */
     WIRE_KIND_PERCENT, /* uint64_t in 1/100 %, a JSON number in percent ("66.9"); WIRE_UNKNOWN: null */
+    WIRE_KIND_U32,     /* uint32_t or an enum, a JSON integer; never unknown: missing is 0 */
     WIRE_KIND_COUNT
 };
 
