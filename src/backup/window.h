@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "own.h"
+#include "wire_text.h"
+
+/* One backup of one running guest, as a state machine (docs/design.md 6): it gives commands, one at a time, and takes
+ * answers and events. No I/O, no clock of its own; the daemon and the tests drive it.
+ *
+ * One const table (window_steps.c) names every step in order. Steps belong to phases:
+ *
+ *     PREPARE   all that can fail or be slow; the guest runs on
+ *     WINDOW    freeze, stop, checkpoint
+ *     CLOSE     cont, thaw: always, whatever failed before; then the guardian's word that it is over
+ *     COPY      QEMU pushes the checkpoint to ballast-copy
+ *     TEARDOWN  everything of ours leaves QEMU again: by what is there, not by what we think is there
+ *     SETTLE    the point is committed; bitmaps go on or are folded back
+ *
+ * A failure in PREPARE or WINDOW goes on with CLOSE, one in COPY with TEARDOWN. Steps that have nothing to undo are left
+ * out. Failures in CLOSE and after are kept, and the steps go on. */
+
+struct json_object;
+struct window;
+
+#define WINDOW_DISKS_MAX 32      /* as many as a guest can have on one PCI bus */
+#define WINDOW_NAME_SIZE 64      /* disks, nodes: QEMU's node names have 31 characters */
+#define WINDOW_DEVICE_SIZE 160   /* path of a device in QEMU's object tree */
+#define WINDOW_PATH_SIZE 256
+#define WINDOW_SOCKET_SIZE 108
+#define WINDOW_TEXT_SIZE 512
+#define WINDOW_NOTES_MAX 32      /* sentences for the user; further ones are counted */
+#define WINDOW_MOUNTS_MAX 64     /* of file systems that can't be frozen, listed in the manifest */
+
+enum window_freeze {
+    WINDOW_FREEZE_PREFER,  /* freeze where an agent answers */
+    WINDOW_FREEZE_REQUIRE, /* no point without */
+    WINDOW_FREEZE_NEVER,
+    WINDOW_FREEZE_COUNT
+};
+
+enum window_consistency {
+    WINDOW_CRASH,  /* as if the power had failed at that instant; all disks at the same one */
+    WINDOW_PAUSED, /* its user had paused it */
+    WINDOW_FS,     /* file systems frozen, proven by the count of the thaw */
+    WINDOW_CONSISTENCY_COUNT
+};
+const char *window_consistency_text(enum window_consistency c); /* "crash", "paused", "fs" */
+const char *window_freeze_text(enum window_freeze f);           /* "prefer", "require", "never" */
+
+enum window_phase {
+    WINDOW_PREPARE,
+    WINDOW_WINDOW,
+    WINDOW_CLOSE,
+    WINDOW_COPY,
+    WINDOW_TEARDOWN,
+    WINDOW_SETTLE,
+    WINDOW_PHASE_COUNT
+};
+
+/* To whom a command goes. */
+enum window_peer {
+    WINDOW_MONITOR,  /* QMP command with arguments */
+    WINDOW_AGENT,    /* qemu-guest-agent command with arguments */
+    WINDOW_GUARDIAN, /* "arm", "disarm", "act" */
+    WINDOW_HELPER,   /* "prepare", "remove": ballast-prepare with the arguments as its input; its answer is its output */
+    WINDOW_COPIER,   /* "job", "finish", "cancel": a line to ballast-copy; the answer is the line that ends it */
+    WINDOW_CLOCK,    /* nothing: answer after deadline_usec, or earlier */
+    WINDOW_PEER_COUNT
+};
+
+struct window_command {
+    enum window_peer peer;
+    const char *command;
+    const char *arguments; /* JSON text of an object, or NULL */
+    uint64_t deadline_usec;
+};
+
+/* Waits, all of them limits of one step (docs/design.md 10). */
+struct window_times {
+    uint64_t freeze_usec;     /* the agent's answer to freeze */
+    uint64_t checkpoint_usec; /* from stop to the last filter */
+    uint64_t hard_usec;       /* from arming to the guardian's hand */
+    uint64_t monitor_usec;    /* any other command to the monitor */
+    uint64_t sync_usec;       /* /bin/sync in the guest */
+};
+#define WINDOW_TIMES                                                                                                   \
+    ((struct window_times){.freeze_usec = 10000000, .checkpoint_usec = 2000000, .hard_usec = 15000000,                 \
+                           .monitor_usec = 10000000, .sync_usec = 30000000})
+
+struct window_config {
+    const char *guest;      /* its name */
+    const char *identity;   /* its directory in the repository */
+    const char *repository; /* directory */
+    const char *state_dir;  /* fleecing images go to state_dir/fleece */
+    const char *socket_dir; /* NBD sockets */
+    pid_t pid;              /* of QEMU: owner of what it must open; 0: not known */
+    enum window_freeze freeze;
+    struct window_times times;
+    uint64_t bandwidth_bytes; /* a second; 0: no limit */
+    bool has_agent;         /* a socket of the guest agent is there */
+    bool recover;           /* only CLOSE and TEARDOWN: what an earlier ballastd left ... */
+    bool recover_stopped, recover_frozen; /* ... with a window open, as its marker says */
+    const char *hold_step;  /* tests: this step waits for env.held(); NULL: none */
+};
+
+struct window_env {
+    /* Sends; the answer comes by window_answer(), never from inside. A failure here counts as the answer. */
+    int (*send)(void *user, const struct window_command *c, struct err *e);
+    /* The freeze window begins, or is over. */
+    void (*frozen)(void *user, bool frozen);
+    /* Before each step, for logs and tests; `number` as in the manual. */
+    void (*step)(void *user, unsigned number, const char *name);
+    bool (*held)(void *user);      /* may be NULL */
+    void (*finished)(void *user);  /* last call; window_free() is fine in it */
+    void *user;
+};
+
+/* config's texts are copied. 0 or -ENOMEM. */
+int window_new(const struct window_config *config, const struct window_env *env, struct window **ret, struct err *e);
+struct window *window_free(struct window *w);
+OWN_DEFINE(window);
+
+/* Sends the first command. now_usec: CLOCK_MONOTONIC, here and below. utc_usec: since 1970. */
+void window_start(struct window *w, uint64_t now_usec, int64_t utc_usec);
+
+/* The answer to the command that was sent last; value is borrowed, NULL with e. */
+void window_answer(struct window *w, struct json_object *value, const struct err *e, uint64_t now_usec,
+                   int64_t utc_usec);
+
+/* An event of the monitor. */
+void window_event(struct window *w, const char *name, struct json_object *data, uint64_t now_usec);
+
+/* The monitor's connection ended (its command under way was answered with ECANCELED before), or is there again. gone: the
+ * guest is, too. */
+void window_lost(struct window *w, bool gone, const char *reason, uint64_t now_usec);
+void window_back(struct window *w, uint64_t now_usec);
+
+/* The guardian took the window over: its time was up. */
+void window_overtaken(struct window *w, uint64_t now_usec);
+
+/* ballast-copy failed or ended by itself, while no command was with it. */
+void window_copy_failed(struct window *w, const char *text, const char *hint, uint64_t now_usec);
+
+/* Gives up as soon as the command under way is answered; nothing happens after the copy is complete. */
+void window_cancel(struct window *w, uint64_t now_usec);
+
+/* ---- What became of it. */
+enum window_disk_kind {
+    WINDOW_FULL,
+    WINDOW_INCREMENTAL
+};
+
+struct window_disk_view {
+    const char *name;
+    uint64_t size_bytes;
+    enum window_disk_kind kind;
+    uint64_t dirty_bytes;
+    uint64_t pushed_bytes; /* as QEMU's job says */
+};
+
+struct window_view {
+    const char *step; /* the one under way, or the last */
+    unsigned step_number;
+    enum window_phase phase;
+    bool done, failed;
+    const char *error, *hint;  /* of the first failure; "" */
+    const char *failed_step;
+    const char *point;         /* "" until committed */
+    const char *left;          /* what could not be undone, one sentence; "" */
+    enum window_consistency consistency;
+    int64_t checkpoint_utc_usec; /* 0: none yet */
+    uint64_t frozen_count, thawed_count;
+    uint64_t freeze_usec;      /* from the freeze command to the thaw's answer; 0: not frozen */
+    uint64_t stop_usec;        /* from stop to cont's answer; 0: not stopped */
+    size_t disks_n;
+    size_t notes_n, notes_more;
+};
+void window_look(const struct window *w, struct window_view *ret);
+void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret);
+const char *window_note(const struct window *w, size_t i);
+
+/* Name and number of each step, for the manual and tests: NULL behind the last. */
+const char *window_step_name(unsigned number);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "window_private.h"
+
+/* What the manifest tells of the freeze window (docs/repository-format.md: facts). */
+
+/* As the repository writes times of points: 20261124T150000Z. */
+void window_print_time(int64_t utc_usec, char *to, size_t size)
+{
+    time_t seconds = (time_t)(utc_usec / 1000000);
+    struct tm tm = {0};
+
+    (void)gmtime_r(&seconds, &tm);
+    if (strftime(to, size, "%Y%m%dT%H%M%SZ", &tm) == 0)
+        to[0] = '\0';
+}
+
+static void print_disks(const struct window *w, struct wire_text *t)
+{
+    wire_text_adds(t, ",\"disks\":{");
+    for (size_t i = 0; i < w->disks_n; i++) {
+        const struct window_disk *d = &w->disks[i];
+
+        wire_text_adds(t, i ? "," : "");
+        wire_text_string(t, d->name);
+        wire_text_format(t, ":{\"bitmap\":%" PRIu64 ",\"size_bytes\":%" PRIu64 ",\"dirty_bytes\":%" PRIu64 ",",
+                         d->plan.next, d->size_bytes, d->dirty_bytes);
+        window_print_text(t, "read", d->plan.base ? "incremental" : "full");
+        wire_text_adds(t, ",");
+        window_print_text(t, "why", bitmap_reason_text(d->plan.reason));
+        wire_text_adds(t, ",");
+        window_print_text(t, "device", d->device);
+        wire_text_adds(t, "}");
+    }
+    wire_text_adds(t, "}");
+}
+
+void window_print_facts(const struct window *w, struct wire_text *t)
+{
+    struct window_view v;
+
+    window_look(w, &v);
+    wire_text_adds(t, "{");
+    window_print_text(t, "consistency", window_consistency_text(w->consistency));
+    wire_text_adds(t, ",");
+    window_print_text(t, "freeze_policy", window_freeze_text(w->config.freeze));
+    wire_text_format(t, ",\"freeze_ms\":%" PRIu64 ",\"stall_ms\":%" PRIu64, v.freeze_usec / 1000, v.stop_usec / 1000);
+    wire_text_format(t, ",\"file_systems_frozen\":%" PRIu64 ",\"file_systems_thawed\":%" PRIu64 ",", w->frozen_count,
+                     w->thawed_count);
+    window_print_text(t, "qemu_version", w->qemu_version);
+    wire_text_adds(t, ",");
+    window_print_text(t, "ballast_version", BALLAST_VERSION);
+    wire_text_adds(t, ",\"mounts\":");
+    wire_text_adds(t, w->mounts.data ? w->mounts.data : "null");
+    wire_text_adds(t, ",\"command_line\":");
+    wire_text_adds(t, w->definition ? w->definition : "null");
+    print_disks(w, t);
+    wire_text_adds(t, ",\"notes\":[");
+    for (size_t i = 0; i < w->notes_n; i++) {
+        wire_text_adds(t, i ? "," : "");
+        wire_text_string(t, w->notes[i]);
+    }
+    wire_text_adds(t, "]}");
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "window_private.h"
+
+/* The steps, in order. docs/design.md 6 names the phases; what each does stands in the file of its phase. */
+
+/* ---- deadlines ---- */
+
+static uint64_t within_checkpoint(const struct window *w)
+{
+    uint64_t end = (w->stop_usec ? w->stop_usec : w->now_usec) + w->config.times.checkpoint_usec;
+
+    return end > w->now_usec ? end - w->now_usec : 0;
+}
+
+static uint64_t within_freeze(const struct window *w)
+{
+    return w->config.times.freeze_usec;
+}
+
+static uint64_t within_agent(const struct window *w)
+{
+    (void)w;
+    return WINDOW_AGENT_USEC;
+}
+
+static uint64_t within_thaw(const struct window *w)
+{
+    (void)w;
+    return WINDOW_THAW_TRY_USEC;
+}
+
+static uint64_t within_act(const struct window *w)
+{
+    (void)w;
+    return WINDOW_ACT_USEC;
+}
+
+static uint64_t within_helper(const struct window *w)
+{
+    (void)w;
+    return WINDOW_HELPER_USEC;
+}
+
+static uint64_t within_ready(const struct window *w)
+{
+    (void)w;
+    return WINDOW_READY_USEC;
+}
+
+static uint64_t within_commit(const struct window *w)
+{
+    (void)w;
+    return WINDOW_COMMIT_USEC;
+}
+
+static uint64_t within_copy_end(const struct window *w)
+{
+    (void)w;
+    return WINDOW_COPY_END_USEC;
+}
+
+static uint64_t within_now(const struct window *w)
+{
+    (void)w;
+    return 0;
+}
+
+const struct window_step window_steps[] = {
+    {"status", WINDOW_PREPARE, WINDOW_MONITOR, "query-status", .take = window_take_status},
+    {"version", WINDOW_PREPARE, WINDOW_MONITOR, "query-version", .take = window_take_version},
+    {"schema", WINDOW_PREPARE, WINDOW_MONITOR, "query-qmp-schema", .take = window_take_schema},
+    {"jobs", WINDOW_PREPARE, WINDOW_MONITOR, "query-jobs", .take = window_take_jobs},
+    {"disks", WINDOW_PREPARE, WINDOW_MONITOR, "query-block", .take = window_take_blocks},
+    {"nodes", WINDOW_PREPARE, WINDOW_MONITOR, "query-named-block-nodes", .build = window_build_flat, .take = window_take_nodes},
+    {"prepare", WINDOW_PREPARE, WINDOW_HELPER, "prepare", .build = window_build_prepare, .take = window_take_prepare,
+     .deadline_usec = within_helper},
+    {"repair-bitmaps", WINDOW_PREPARE, WINDOW_MONITOR, "transaction", .needed = window_needs_bitmap_repair,
+     .build = window_build_bitmap_repair},
+    {"agent", WINDOW_PREPARE, WINDOW_AGENT, "guest-info", .needed = window_needs_agent, .take = window_take_agent_info,
+     .refused = window_agent_refused, .deadline_usec = within_agent},
+    {"mounts", WINDOW_PREPARE, WINDOW_AGENT, "guest-get-fsinfo", .needed = window_needs_agent,
+     .take = window_take_mounts, .refused = window_ignore, .deadline_usec = within_agent},
+    {"frozen-already", WINDOW_PREPARE, WINDOW_AGENT, "guest-fsfreeze-status", .needed = window_needs_agent,
+     .take = window_take_freeze_status, .refused = window_agent_refused, .deadline_usec = within_agent},
+    {"sync", WINDOW_PREPARE, WINDOW_AGENT, "guest-exec", .needed = window_needs_sync, .build = window_build_sync,
+     .take = window_take_sync, .refused = window_ignore, .deadline_usec = within_agent},
+    {"sync-wait", WINDOW_PREPARE, WINDOW_AGENT, "guest-exec-status", .needed = window_needs_sync_wait,
+     .build = window_build_sync_wait, .take = window_take_sync_wait, .refused = window_ignore,
+     .deadline_usec = within_agent, .poll_usec = WINDOW_SYNC_POLL_USEC},
+    {"fleece", WINDOW_PREPARE, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_fleece, .sent = window_sent_fleece},
+    {"arm", WINDOW_PREPARE, WINDOW_GUARDIAN, "arm", .needed = window_needs_arm, .sent = window_sent_arm, .deadline_usec = within_agent},
+
+    {"freeze", WINDOW_WINDOW, WINDOW_AGENT, "guest-fsfreeze-freeze", .needed = window_needs_agent, .sent = window_sent_freeze,
+     .take = window_take_freeze, .refused = window_freeze_refused, .deadline_usec = within_freeze},
+    {"stop", WINDOW_WINDOW, WINDOW_MONITOR, "stop", .needed = window_needs_stop, .sent = window_sent_stop,
+     .deadline_usec = within_checkpoint},
+    {"bitmaps", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .build = window_build_switch, .sent = window_sent_switch,
+     .deadline_usec = within_checkpoint},
+    {"filter", WINDOW_WINDOW, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_filter, .sent = window_sent_filter,
+     .deadline_usec = within_checkpoint},
+    {"plug", WINDOW_WINDOW, WINDOW_MONITOR, "qom-set", true, .build = window_build_plug, .sent = window_sent_plug,
+     .deadline_usec = within_checkpoint},
+    {"access", WINDOW_WINDOW, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_access, .sent = window_sent_access,
+     .deadline_usec = within_checkpoint},
+
+    {"cont", WINDOW_CLOSE, WINDOW_MONITOR, "cont", .needed = window_needs_cont, .take = window_take_cont, .refused = window_cont_refused,
+     .deadline_usec = within_thaw, .poll_usec = WINDOW_HOLD_POLL_USEC},
+    {"thaw", WINDOW_CLOSE, WINDOW_AGENT, "guest-fsfreeze-thaw", .needed = window_needs_thaw, .take = window_take_thaw,
+     .refused = window_thaw_refused, .deadline_usec = within_thaw, .poll_usec = WINDOW_SYNC_POLL_USEC},
+    {"act", WINDOW_CLOSE, WINDOW_GUARDIAN, "act", .needed = window_needs_act, .take = window_take_act, .deadline_usec = within_act},
+    {"disarm", WINDOW_CLOSE, WINDOW_GUARDIAN, "disarm", .needed = window_needs_disarm, .take = window_take_disarm,
+     .deadline_usec = within_agent},
+    {"over", WINDOW_CLOSE, WINDOW_CLOCK, "wait", .needed = window_needs_clear, .take = window_take_clear,
+     .deadline_usec = within_now},
+
+    {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .needed = window_has_incremental, .build = window_build_flat,
+     .take = window_take_dirty},
+    {"copier", WINDOW_COPY, WINDOW_COPIER, "job", .build = window_build_job, .sent = window_sent_job, .take = window_take_job,
+     .deadline_usec = within_ready},
+    {"target", WINDOW_COPY, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_target, .sent = window_sent_target},
+    {"push", WINDOW_COPY, WINDOW_MONITOR, "transaction", .build = window_build_push, .sent = window_sent_push},
+    {"pushed", WINDOW_COPY, WINDOW_MONITOR, "query-jobs", .take = window_take_pushed, .poll_usec = WINDOW_POLL_USEC},
+
+    {"copier-end", WINDOW_TEARDOWN, WINDOW_COPIER, "cancel", .needed = window_needs_copy_end, .take = window_take_copy_end,
+     .deadline_usec = within_copy_end},
+    {"jobs-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-jobs", .needed = window_needs_undo,
+     .take = window_take_jobs_left},
+    {"job-cancel", WINDOW_TEARDOWN, WINDOW_MONITOR, "block-job-cancel", true, .needed = window_has_running_job,
+     .build = window_build_job_cancel, .refused = window_ignore},
+    {"job-ends", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-jobs", .needed = window_has_any_job, .take = window_take_concluded,
+     .poll_usec = WINDOW_POLL_USEC},
+    {"job-dismiss", WINDOW_TEARDOWN, WINDOW_MONITOR, "job-dismiss", true, .needed = window_has_job, .build = window_build_job_id},
+    {"nodes-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-named-block-nodes", .needed = window_needs_undo,
+     .build = window_build_flat, .take = window_take_nodes_left},
+    {"disks-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-block", .needed = window_needs_undo,
+     .take = window_take_blocks_left},
+    {"graph-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "x-debug-query-block-graph", .needed = window_needs_graph,
+     .take = window_take_graph},
+    {"target-yank", WINDOW_TEARDOWN, WINDOW_MONITOR, "yank", true, .needed = window_has_target, .build = window_build_yank,
+     .refused = window_ignore},
+    {"target-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "blockdev-del", true, .needed = window_has_target,
+     .build = window_build_drop_target},
+    {"access-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "blockdev-del", true, .needed = window_has_access,
+     .build = window_build_drop_access},
+    {"unplug", WINDOW_TEARDOWN, WINDOW_MONITOR, "qom-set", true, .needed = window_is_plugged, .build = window_build_unplug},
+    {"filter-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "blockdev-del", true, .needed = window_has_filter,
+     .build = window_build_drop_filter},
+    {"fleece-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "blockdev-del", true, .needed = window_has_fleece,
+     .build = window_build_drop_fleece},
+    {"fleece-remove", WINDOW_TEARDOWN, WINDOW_HELPER, "remove", .needed = window_has_fleece_files, .build = window_build_remove,
+     .deadline_usec = within_helper},
+
+    {"finish", WINDOW_SETTLE, WINDOW_COPIER, "finish", .needed = window_needs_finish, .build = window_build_finish,
+     .sent = window_sent_finish, .take = window_take_finish, .deadline_usec = within_commit},
+    {"settle-bitmaps", WINDOW_SETTLE, WINDOW_MONITOR, "transaction", .needed = window_needs_bitmaps, .build = window_build_bitmaps,
+     .refused = window_bitmaps_refused},
+};
+const unsigned window_step_count = sizeof(window_steps) / sizeof(window_steps[0]);
