@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "wire_text.h"
+
+/* The slow things before a freeze window, each a function of ballast-prepare. They may block for as long as a disk or a
+ * network does: ballastd ends the process when that is too long. */
+
+struct json_object;
+
+/* A writer that fills a disk's whole difference within one copy is rare, and a full image breaks only that backup: what
+ * is asked for is a share of the disks, in percent, and at least this much. */
+#define PREPARE_FREE_PERCENT 5
+#define PREPARE_FREE_MIN (64ULL << 20)
+
+/* The repository's name, chunk size, and what the newest point of this guest says of its disks, as members of an answer.
+ * A point that can't be read counts as none: then disks are read in full. */
+int prepare_repository(const char *path, const char *identity, struct wire_text *t, struct err *e);
+
+/* "definition":[...]: the process's command line; null where it can't be read. */
+void prepare_definition(pid_t pid, struct wire_text *t);
+
+/* Makes the fleecing images ([{"path":..., "size_bytes":N}]) anew, for the user who runs `pid` to open. */
+int prepare_fleece(struct json_object *list, pid_t pid, struct err *e);
+
+/* Makes an empty file, and its directory. */
+int prepare_note(const char *path, struct err *e);
+
+/* Removes files ([PATH, ...]); what is not there is fine. */
+int prepare_remove(struct json_object *list, struct err *e);
