@@ -157,6 +157,22 @@ static int read_drop_ins(struct config_reader *r, const char *main_path, struct 
     return result;
 }
 
+static uint64_t backup_value(const struct config_store *s, enum config_backup_key key)
+{
+    return s->backup_set & 1U << key ? s->backup[key] : config_key_get(CONFIG_SECTION_BACKUP, key)->fallback;
+}
+
+static void list_backup(const struct config_store *s, struct config_backup *ret)
+{
+    *ret = (struct config_backup){
+        .freeze = (unsigned)backup_value(s, CONFIG_BACKUP_FREEZE),
+        .freeze_usec = backup_value(s, CONFIG_BACKUP_FREEZE_TIMEOUT),
+        .checkpoint_usec = backup_value(s, CONFIG_BACKUP_CHECKPOINT_TIMEOUT),
+        .limit_usec = backup_value(s, CONFIG_BACKUP_FREEZE_LIMIT),
+        .bandwidth_kib = backup_value(s, CONFIG_BACKUP_BANDWIDTH),
+    };
+}
+
 /* Guests whose entry names a socket or says whose it is; strings stay with their entries. */
 static int list_sockets(struct config *c, struct err *e)
 {
@@ -175,6 +191,7 @@ static int list_sockets(struct config *c, struct err *e)
     }
     c->sockets = s->sockets;
     c->backup_repository = s->repository;
+    list_backup(s, &c->backup);
     return 0;
 }
 

@@ -42,6 +42,13 @@ struct config_notify {
     uint64_t timeout_usec, interval_usec, stuck_after_usec;
 };
 
+/* How guests are backed up. */
+struct config_backup {
+    unsigned freeze; /* enum config_freeze */
+    uint64_t freeze_usec, checkpoint_usec, limit_usec;
+    uint64_t bandwidth_kib; /* a second; 0: no limit */
+};
+
 /* Sentences about a configuration, in the order found. */
 struct config_list {
     size_t count;
@@ -62,6 +69,7 @@ struct config {
     size_t socket_count;
     struct config_notify notify;
     const char *backup_repository; /* absolute; NULL: none is named */
+    struct config_backup backup;
     struct config_list warnings; /* nothing that stops the daemon; to be logged once each */
     uint64_t hash;     /* of what it says, not of how it is written: same hash, same decisions (S6) */
     struct config_store *store;

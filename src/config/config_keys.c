@@ -29,10 +29,23 @@
 #define NOTIFY_INTERVAL_MAX (7 * 86400 * SECOND)
 #define NOTIFY_INTERVAL_DEFAULT (300 * SECOND)     /* what goes back and forth faster is one trouble */
 #define NOTIFY_STUCK_AFTER_DEFAULT (300 * SECOND)  /* many move again by themselves: retries go on for minutes */
+#define BACKUP_FREEZE_DEFAULT (10 * SECOND)     /* writing out what is dirty takes tenths of seconds; hv_snapshot's old limit */
+#define BACKUP_CHECKPOINT_DEFAULT (2 * SECOND)  /* 25-60 ms measured with four disks */
+#define BACKUP_LIMIT_DEFAULT (15 * SECOND)      /* the two above and as long again for the thaw */
+#define BACKUP_LIMIT_MAX (300 * SECOND)         /* programs give up their disks after minutes */
+#define BACKUP_BANDWIDTH_MIN MIB                /* below it a copy outlives what its fleecing image has room for */
+
 #define GUEST_TAX_MAX 9999 /* 99.99 %: at 100 % idle memory would weigh nothing, and a weight of 0 gets nothing */
 
 static const struct config_choice choices_boolean[] = {
     {"no", 0, "no"}, {"yes", 1, "yes"}, {"false", 0, NULL}, {"true", 1, NULL}, {"off", 0, NULL}, {"on", 1, NULL},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_freeze[] = {
+    {"prefer", CONFIG_FREEZE_PREFER, "where its agent answers; else the point is as after a power failure, and says so"},
+    {"require", CONFIG_FREEZE_REQUIRE, "always; without it there is no point"},
+    {"never", CONFIG_FREEZE_NEVER, "the agent is not asked"},
     {NULL, 0, NULL},
 };
 
@@ -177,6 +190,19 @@ const struct config_key config_keys[] = {
      "none", false,
      "The directory that backups go to, made by `ballast backup init`. The commands of `ballast backup` take it where "
      "--repository is not given."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FREEZE, "freeze", CONFIG_CHOICE, 0, 0, 0, 0, choices_freeze, CONFIG_FREEZE_PREFER,
+     NULL, false, "Whether file systems in the guest are frozen for the checkpoint, by qemu-guest-agent (its socket: "
+     "NAME.qga beside NAME.qmp)."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FREEZE_TIMEOUT, "freeze-timeout", CONFIG_TIME, SECOND, BACKUP_LIMIT_MAX, 0, 0,
+     NULL, BACKUP_FREEZE_DEFAULT, NULL, false, "How long the guest may take to freeze. Later the backup fails, and the "
+     "guest is thawed."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_CHECKPOINT_TIMEOUT, "checkpoint-timeout", CONFIG_TIME, SECOND / 10,
+     BACKUP_LIMIT_MAX, 0, 0, NULL, BACKUP_CHECKPOINT_DEFAULT, NULL, false, "How long QEMU may take to switch all disks of "
+     "the guest over while it stands still."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FREEZE_LIMIT, "freeze-limit", CONFIG_TIME, SECOND, BACKUP_LIMIT_MAX, 0, 0, NULL,
+     BACKUP_LIMIT_DEFAULT, NULL, false, "After this the guardian continues and thaws the guest, whatever ballastd does."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BANDWIDTH, "bandwidth", CONFIG_SIZE, BACKUP_BANDWIDTH_MIN, CONFIG_SIZE_MAX, 0, 0,
+     NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 

@@ -101,7 +101,19 @@ enum config_notify_key {
 
 enum config_backup_key {
     CONFIG_BACKUP_REPOSITORY,
+    CONFIG_BACKUP_FREEZE,
+    CONFIG_BACKUP_FREEZE_TIMEOUT,
+    CONFIG_BACKUP_CHECKPOINT_TIMEOUT,
+    CONFIG_BACKUP_FREEZE_LIMIT,
+    CONFIG_BACKUP_BANDWIDTH,
     CONFIG_BACKUP_KEYS
+};
+
+/* `backup.freeze`. */
+enum config_freeze {
+    CONFIG_FREEZE_PREFER,
+    CONFIG_FREEZE_REQUIRE,
+    CONFIG_FREEZE_NEVER
 };
 
 /* `access` of an entry of discover or of guests. */

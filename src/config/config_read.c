@@ -370,31 +370,16 @@ static bool read_backup_pair(struct walk *w, const struct pair *p)
         suggest_key(CONFIG_SECTION_BACKUP, scalar_text(p->key), hint, sizeof(hint));
         problem(w, p->key, "unknown key 'backup.%s': %s", scalar_shown(p->key).s, hint);
     } else if (read_value(w, key, p->value, "backup", &value, &is_share)) {
+        w->r->store->backup[key->id] = value;
+        w->r->store->backup_set |= 1U << key->id;
+        if (key->id != CONFIG_BACKUP_REPOSITORY)
+            return true;
         w->r->store->repository = strndup(scalar_text(p->value), scalar_len(p->value));
         if (!w->r->store->repository)
             (void)err_set(w->hard, ENOMEM, "no memory for the configuration");
         return w->r->store->repository != NULL;
     }
     return true;
-}
-
-static bool read_backup(struct walk *w, const yaml_node_t *map)
-{
-    struct pair *pairs = NULL;
-    size_t count = 0;
-    bool is_alive;
-
-    if (is_empty(map))
-        return true;
-    if (map->type != YAML_MAPPING_NODE) {
-        problem(w, map, "'backup' has %s, but needs keys such as 'repository: /srv/backup'", kind_of(map));
-        return true;
-    }
-    is_alive = pairs_of(w, map, "backup", &pairs, &count);
-    for (size_t i = 0; is_alive && i < count; i++)
-        is_alive = read_backup_pair(w, &pairs[i]);
-    free(pairs);
-    return is_alive;
 }
 
 static bool read_directory(struct walk *w, const yaml_node_t *node)
@@ -539,7 +524,7 @@ static bool read_top_pair(struct walk *w, const struct pair *p)
     } else if (scalar_is(p->key, "discover")) {
         return read_discover(w, p->value);
     } else if (scalar_is(p->key, "backup")) {
-        return read_backup(w, p->value);
+        return read_section(w, p->value, "backup", "keys such as 'repository: /srv/backup'", read_backup_pair);
     } else if (scalar_is(p->key, "defaults")) {
         return read_guest_values(w, p->value, "defaults", &w->r->store->defaults, NULL);
     } else {

@@ -65,6 +65,8 @@ struct config_store {
     size_t directory_count;
     bool has_discover;
     struct config_socket *sockets;
+    uint32_t backup_set;    /* bit: enum config_backup_key */
+    uint64_t backup[CONFIG_BACKUP_KEYS];
     char *repository;       /* backup.repository, owned; NULL: not set */
     uint64_t mode_fallback; /* enum guest_mode where nothing is said */
 };

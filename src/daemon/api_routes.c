@@ -165,6 +165,9 @@ const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"POST", "/v1/off", false, NULL, "no more moves for any guest, also after a restart", OPERATE(OFF)},
     {"POST", "/v1/notify/test", false, NULL, "the notify command is run for a test message", OPERATE(NOTIFY_TEST)},
     {"POST", "/v1/on", false, NULL, "guests are moved again", OPERATE(ON)},
+    {"GET", "/v1/backup", false, NULL, "backups that run, and those that ended last", API_ROLE_VIEW, API_OPERATION_BACKUP},
+    {"POST", "/v1/backup/run", false, NULL, "a guest is backed up", OPERATE(BACKUP_RUN)},
+    {"POST", "/v1/backup/cancel", false, NULL, "a backup that runs is given up", OPERATE(BACKUP_CANCEL)},
 };
 
 /* Does path fit pattern? Its NAME goes to name[size]. */

@@ -135,6 +135,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
     fresh = old; /* freed below, after the engine has asked anew */
     daemon_status_config(d);
     daemon_configure_notify(d);
+    backup_configure(d->backup, d->config);
     engine_config = daemon_engine_config(d, d->config);
     operate_reload(d->operate);
     engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
@@ -177,6 +178,8 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
 
     if (what == API_OPERATION_ATTACH || what == API_OPERATION_ATTACH_STATE)
         attach_request(d->attach, what, rq, ret);
+    else if (what == API_OPERATION_BACKUP || what == API_OPERATION_BACKUP_RUN || what == API_OPERATION_BACKUP_CANCEL)
+        backup_request(d->backup, what, rq, ret);
     else
         operate_request(d->operate, what, rq, ret);
 }
@@ -300,6 +303,17 @@ static void daemon_configured(const void *user, const char *name, const char **r
     *ret_owner = config_guest_owner(d->config, name);
 }
 
+static int daemon_open_backup(struct daemon *d, struct err *e)
+{
+    const struct backup_env env = {.loop = d->loop, .runtime_dir = d->options.runtime_dir,
+                                   .state_dir = d->options.state_dir, .engine = d->engine};
+    int r = backup_new(&env, &d->backup, e);
+
+    if (r >= 0)
+        backup_configure(d->backup, d->config);
+    return r;
+}
+
 static int daemon_open_api(struct daemon *d, struct err *e)
 {
     struct api_config config = {.runtime_dir = d->options.runtime_dir};
@@ -361,6 +375,8 @@ int daemon_new(const struct options *options, struct daemon **ret, bool *ret_is_
     if (r >= 0)
         r = daemon_open_operate(d, e);
     if (r >= 0)
+        r = daemon_open_backup(d, e);
+    if (r >= 0)
         r = daemon_open_api(d, e); /* takes the lock: before any guest is touched */
     if (r >= 0)
         daemon_configure_notify(d);
@@ -384,6 +400,7 @@ struct daemon *daemon_free(struct daemon *d)
     if (d->journal)
         journal_save(d->journal, d->engine, daemon_now_usec(), /* at_once= */ true);
     d->journal = journal_free(d->journal);
+    d->backup = backup_free(d->backup); /* while the monitors are there */
     d->qmp = hv_close(d->qmp);
     d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */
     d->engine = engine_free(d->engine);

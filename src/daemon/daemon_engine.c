@@ -67,6 +67,8 @@ static void daemon_on_appeared(void *user, const struct engine_guest *g)
 
     history_appeared(d->history, engine_guest_slot(d->engine, g));
     tell_appeared(&d->tell, g);
+    if (!d->is_stopping)
+        backup_see_appeared(d->backup, g->vm);
 }
 
 static void daemon_on_vanished(void *user, const struct engine_guest *g, const char *reason)

@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "api.h"
+#include "backup.h"
 #include "config.h"
 #include "engine.h"
 #include "history.h"
@@ -40,6 +41,7 @@ struct daemon {
     struct err unkept;
     struct operate *operate;
     struct attach *attach;
+    struct backup *backup;
     struct why why;
     struct status status;
     struct tell tell;

@@ -40,6 +40,10 @@ static int backup_begin(struct hv *hv, struct hv_vm *vm, const struct hv_backup_
                        "must keep it; give ballast a monitor of its own", vm->name);
     if (g->backup.used)
         return err_set(e, EBUSY, "guest '%s' is being backed up already", vm->name);
+    if (g->share.on)
+        return err_set(e, EPERM, "the monitor of guest '%s' is shared with others, so nobody could end a freeze for sure; "
+                       "give ballast one of its own: -chardev socket,id=ballast,path=/run/ballast/guests/%s.qmp,server=on,"
+                       "wait=off -mon chardev=ballast,mode=control", vm->name, vm->name);
     if (!g->attached || !qmp_client_is_ready(g->client))
         return err_set(e, ENOTCONN, "no connection to the monitor of guest '%s'", vm->name);
     g->backup.used = true;

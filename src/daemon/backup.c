@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backup.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "api_body.h"
+#include "backup_job.h"
+#include "log.h"
+#include "paths.h"
+#include "qmp_message.h"
+#include "readfile.h"
+#include "text.h"
+#include "units.h"
+#include "wire_field.h"
+
+#define DIRECTORY "backup"   /* below the runtime directory: sockets, markers, notes of jobs */
+#define NOTE_ENDING ".job"
+#define MARKER_MAX 2048
+
+struct backup {
+    struct backup_env env;
+    char directory[PATHS_SIZE];
+    char repository[PATHS_SIZE]; /* "": none is configured */
+    enum window_freeze freeze;
+    uint64_t bandwidth_bytes;
+    struct window_times times;
+    struct guardian_link *guardian;
+    struct backup_job *jobs[BACKUP_JOBS_MAX]; /* oldest first */
+    size_t jobs_n;
+    uint64_t last_id;
+};
+
+static struct backup_job *find_running(struct backup *b, const char *guest)
+{
+    for (size_t i = 0; i < b->jobs_n; i++)
+        if (!backup_job_is_done(b->jobs[i]) && strcmp(backup_job_guest(b->jobs[i]), guest) == 0)
+            return b->jobs[i];
+    return NULL;
+}
+
+static void forget(struct backup *b, size_t at)
+{
+    (void)backup_job_free(b->jobs[at]);
+    b->jobs_n--;
+    memmove(&b->jobs[at], &b->jobs[at + 1], (b->jobs_n - at) * sizeof(b->jobs[0]));
+}
+
+/* Makes room; those that a client may still ask for stay longest. */
+static void forget_old(struct backup *b)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < b->jobs_n; i++)
+        done += backup_job_is_done(b->jobs[i]);
+    for (size_t i = 0; i < b->jobs_n && done > BACKUP_KEPT_MAX; i++) {
+        if (!backup_job_is_done(b->jobs[i]))
+            continue;
+        forget(b, i--);
+        done--;
+    }
+}
+
+/* ---- the guardian ---- */
+
+static void on_word(void *user, const struct guardian_word *word)
+{
+    struct backup_job *job = find_running(user, word->guest);
+
+    if (job)
+        backup_job_word(job, word);
+}
+
+static void on_guardian_restarted(void *user)
+{
+    struct backup *b = user;
+
+    for (size_t i = 0; i < b->jobs_n; i++)
+        backup_job_guard_again(b->jobs[i]);
+}
+
+/* ---- jobs ---- */
+
+static void tell_end(const struct backup_job *job)
+{
+    struct window_view v;
+
+    backup_job_look(job, &v);
+    if (v.left[0])
+        log_warning("backup of guest '%s': %s", backup_job_guest(job), v.left);
+    if (backup_job_is_recovery(job) && !v.failed)
+        log_info("what an earlier backup left in the QEMU of guest '%s' is removed", backup_job_guest(job));
+    else if (v.failed)
+        log_error("backup of guest '%s' failed at step '%s': %s", backup_job_guest(job), v.failed_step, v.error);
+    else
+        log_info("backup of guest '%s' is done: point '%s', %s consistent; frozen for %" PRIu64 " ms, stopped for %" PRIu64
+                 " ms", backup_job_guest(job), v.point, window_consistency_text(v.consistency), v.freeze_usec / 1000,
+                 v.stop_usec / 1000);
+}
+
+static void on_finished(void *user, struct backup_job *job)
+{
+    (void)user;
+    tell_end(job);
+}
+
+static int start(struct backup *b, struct hv_vm *vm, const struct window_config *window, struct backup_job **ret,
+                 struct err *e)
+{
+    struct backup_job_config config = {
+        .loop = b->env.loop,
+        .guardian = b->guardian,
+        .id = b->last_id + 1,
+        .window = *window,
+        .test = secure_getenv("BALLAST_TEST_BACKUP"),
+        .finished = on_finished,
+        .user = b,
+    };
+    int r;
+
+    forget_old(b);
+    if (b->jobs_n == BACKUP_JOBS_MAX)
+        return err_set(e, EBUSY, "%d backups run already", BACKUP_JOBS_MAX);
+    config.window.guest = vm->name;
+    config.window.identity = vm->uuid[0] ? vm->uuid : vm->name;
+    config.window.repository = b->repository;
+    config.window.state_dir = b->env.state_dir;
+    config.window.socket_dir = b->directory;
+    r = backup_job_start(&config, vm, &b->jobs[b->jobs_n], e);
+    if (r < 0)
+        return r;
+    b->last_id++;
+    *ret = b->jobs[b->jobs_n++];
+    return 0;
+}
+
+/* ---- what an earlier ballastd left ---- */
+
+/* As the guardian writes it. Foreign where somebody else did: then both are done, which hurts nobody. */
+static bool read_marker(const struct backup *b, const char *guest, struct window_config *ret)
+{
+    char name[128], path[PATHS_SIZE], text[MARKER_MAX];
+    struct json_object *json;
+    struct err e = {0};
+    size_t len;
+
+    (void)snprintf(name, sizeof(name), "%s" GUARDIAN_MARKER_ENDING, guest);
+    if (paths_join(b->directory, name, path, &e) < 0 || access(path, F_OK) < 0)
+        return false;
+    ret->recover_stopped = ret->recover_frozen = true;
+    if (readfile_into(path, text, sizeof(text), &len, &e) < 0 || wire_json_parse(text, len, &json, &e) < 0)
+        return true;
+    (void)qmp_get_bool(json, "stopped", &ret->recover_stopped);
+    (void)qmp_get_bool(json, "frozen", &ret->recover_frozen);
+    json_object_put(json);
+    return true;
+}
+
+static bool has_note(const struct backup *b, const char *guest)
+{
+    char name[128], path[PATHS_SIZE];
+    struct err e = {0};
+
+    (void)snprintf(name, sizeof(name), "%s" NOTE_ENDING, guest);
+    return paths_join(b->directory, name, path, &e) == 0 && access(path, F_OK) == 0;
+}
+
+void backup_see_appeared(struct backup *b, struct hv_vm *vm)
+{
+    struct window_config window = {.recover = true, .times = b->times};
+    bool marked = read_marker(b, vm->name, &window);
+    struct backup_job *job;
+    struct err e = {0};
+
+    if ((!marked && !has_note(b, vm->name)) || find_running(b, vm->name))
+        return;
+    log_warning("an earlier ballastd was cut off while it backed up guest '%s'%s: what it left is undone", vm->name,
+                marked ? ", which may be frozen" : "");
+    if (start(b, vm, &window, &job, &e) < 0)
+        log_error("what a backup left in guest '%s' can't be undone now: %s", vm->name, e.text);
+}
+
+/* ---- requests ---- */
+
+struct run_request {
+    char guest[WIRE_NAME_SIZE];
+    char freeze[16];
+};
+
+static const struct wire_field run_fields[] = {
+    WIRE_FIELD(run_request, TEXT, guest),
+    WIRE_FIELD(run_request, TEXT, freeze),
+};
+
+static bool freeze_parse(const char *text, enum window_freeze *ret)
+{
+    for (int i = 0; i < WINDOW_FREEZE_COUNT; i++)
+        if (strcmp(text, window_freeze_text((enum window_freeze)i)) == 0) {
+            *ret = (enum window_freeze)i;
+            return true;
+        }
+    return false;
+}
+
+static void request_run(struct backup *b, const struct api_request *rq, struct api_reply *ret)
+{
+    struct window_config window = {.times = b->times, .freeze = b->freeze, .bandwidth_bytes = b->bandwidth_bytes};
+    const struct engine_guest *g;
+    struct run_request run;
+    struct backup_job *job;
+    struct err e = {0};
+
+    if (!api_body_read(rq, run_fields, sizeof(run_fields) / sizeof(run_fields[0]), NULL, &run, ret))
+        return;
+    g = engine_find(b->env.engine, run.guest);
+    if (!b->repository[0])
+        api_reply_error(ret, 409, "make one with ballast backup init DIRECTORY, write 'backup: {repository: DIRECTORY}' "
+                        "into ballast.yaml, and let ballastd read it (systemctl reload ballastd)",
+                        "no backup repository is configured");
+    else if (!g)
+        api_reply_no_guest(rq->source, run.guest, ret);
+    else if (run.freeze[0] && !freeze_parse(run.freeze, &window.freeze))
+        api_reply_error(ret, 400, "require, prefer or never", "'%s' is no way to freeze",
+                        text_show(run.freeze, strlen(run.freeze)).s);
+    else if (find_running(b, run.guest))
+        api_reply_error(ret, 409, "ballast backup run of it again when that has ended", "guest '%s' is being backed up already",
+                        run.guest);
+    else if (start(b, g->vm, &window, &job, &e) < 0)
+        api_reply_error(ret, 503, "see ballast show of that guest; try again when its monitor answers", "%s", e.text);
+    else
+        backup_job_print(job, &ret->body);
+}
+
+struct cancel_request {
+    uint64_t job;
+};
+
+static const struct wire_field cancel_fields[] = {WIRE_FIELD(cancel_request, U64, job)};
+
+static void request_cancel(struct backup *b, const struct api_request *rq, struct api_reply *ret)
+{
+    struct cancel_request cancel;
+
+    if (!api_body_read(rq, cancel_fields, 1, NULL, &cancel, ret))
+        return;
+    for (size_t i = 0; i < b->jobs_n; i++) {
+        if (backup_job_id(b->jobs[i]) != cancel.job)
+            continue;
+        backup_job_cancel(b->jobs[i]);
+        backup_job_print(b->jobs[i], &ret->body);
+        return;
+    }
+    api_reply_error(ret, 404, "GET /v1/backup lists them", "there is no backup job of that number");
+}
+
+static void print(const struct backup *b, struct wire_text *out)
+{
+    wire_text_adds(out, "{\"repository\":");
+    if (b->repository[0])
+        wire_text_string(out, b->repository);
+    else
+        wire_text_adds(out, "null");
+    wire_text_adds(out, ",\"jobs\":[");
+    for (size_t i = 0; i < b->jobs_n; i++) {
+        wire_text_adds(out, i ? ",\n" : "\n");
+        backup_job_print(b->jobs[i], out);
+    }
+    wire_text_adds(out, "]}\n");
+}
+
+void backup_request(struct backup *b, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
+{
+    if (what == API_OPERATION_BACKUP)
+        print(b, &ret->body);
+    else if (what == API_OPERATION_BACKUP_RUN)
+        request_run(b, rq, ret);
+    else
+        request_cancel(b, rq, ret);
+}
+
+/* ---- life ---- */
+
+int backup_new(const struct backup_env *env, struct backup **ret, struct err *e)
+{
+    AUTO(backup) struct backup *b = calloc(1, sizeof(*b));
+    struct guardian_link_config guardian = {.loop = env->loop, .word = on_word, .restarted = on_guardian_restarted};
+    int r;
+
+    if (!b)
+        return err_set(e, ENOMEM, "no memory for backups");
+    b->env = *env;
+    b->times = WINDOW_TIMES;
+    r = paths_join(env->runtime_dir, DIRECTORY, b->directory, e);
+    if (r < 0)
+        return r;
+    guardian.directory = b->directory;
+    guardian.user = b;
+    r = guardian_link_new(&guardian, &b->guardian, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE(b);
+    return 0;
+}
+
+struct backup *backup_free(struct backup *b)
+{
+    if (!b)
+        return NULL;
+    while (b->jobs_n > 0)
+        forget(b, b->jobs_n - 1);
+    b->guardian = guardian_link_free(b->guardian);
+    free(b);
+    return NULL;
+}
+
+void backup_configure(struct backup *b, const struct config *config)
+{
+    b->freeze = (enum window_freeze)config->backup.freeze; /* the words of both are the same: a test compares them */
+    b->bandwidth_bytes = config->backup.bandwidth_kib << 10;
+    b->times = WINDOW_TIMES;
+    b->times.freeze_usec = config->backup.freeze_usec;
+    b->times.checkpoint_usec = config->backup.checkpoint_usec;
+    b->times.hard_usec = config->backup.limit_usec;
+    wire_text_copy(b->repository, sizeof(b->repository), config->backup_repository ? config->backup_repository : "");
+}
