@@ -39,7 +39,7 @@ RESERVE_MIB = 64         # of the pretended host: its states are shares of this,
 MIB = 1 << 20
 
 # Kept from setting paths of our own: the tests name all of them.
-CLEAN_ENVIRONMENT = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+CLEAN_ENVIRONMENT = {"BALLAST_LIBEXEC_DIR": os.path.join(BUILD, "src", "copy"), "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 for _name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
     if _name in os.environ:
         CLEAN_ENVIRONMENT[_name] = os.environ[_name]

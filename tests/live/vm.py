@@ -260,12 +260,14 @@ class Guest:
     swap_mib       swap on a compressed RAM disk in the guest
     monitor        False: no monitor for ballast
     agent          True: a port for ballast-agent, guests_dir/NAME.agent, and the agent runs in the guest
+    disks          images (qcow2 or raw by their ending) that become vda, vdb ..., with qemu-guest-agent and its port,
+                   guests_dir/NAME.qga; iothread: the disks live in one
     suffix         tells the files of a second guest of this name apart
     """
 
     def __init__(self, name, run_dir, guests_dir, guest_dir, accelerator, boot_mib=256, plug_mib=0, plugged_mib=0,
                  online=True, balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0,
-                 monitor=True, agent=False, kernel_options="", suffix="", extra=()):
+                 monitor=True, agent=False, kernel_options="", suffix="", extra=(), disks=(), iothread=False):
         self.name, self.boot_mib, self.plug_mib, self.balloon = name, boot_mib, plug_mib, balloon
         self.swap_mib = swap_mib
         self.booting = False      # for those that watch it (truth.py): set by who made it reboot
@@ -291,7 +293,8 @@ class Guest:
         argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", name,
                 "-machine", "q35,vmport=off,smbus=off,sata=off,i8042=off,hpet=off"] + accelerator
         argv += ["-smp", "1", "-m", f"{boot_mib}M" + (f",maxmem={boot_mib + plug_mib}M" if plug_mib else ""),
-                 "-kernel", f"{guest_dir}/vmlinux", "-initrd", f"{guest_dir}/initramfs.cpio",
+                 "-kernel", f"{guest_dir}/vmlinux",
+                 "-initrd", f"{guest_dir}/initramfs{'-disks' if disks else ''}.cpio",
                  "-append", f"{options} {kernel_options}".strip(), "-chardev", f"file,id=console,path={d}/console.log",
                  "-serial", "chardev:console", "-qmp", f"unix:{d}/test.qmp,server=on,wait=off",
                  "-device", "virtio-serial-pci,id=ports"]
@@ -310,6 +313,16 @@ class Guest:
         if plug_mib:
             argv += ["-object", f"memory-backend-ram,id=plug,size={plug_mib}M",
                      "-device", f"virtio-mem-pci,id=vmem0,memdev=plug,requested-size={plugged_mib}M"]
+        if disks:
+            argv += ["-chardev", f"socket,id=qga,path={guests_dir}/{name}.qga,server=on,wait=off",
+                     "-device", "virtserialport,bus=ports.0,chardev=qga,id=qga0,name=org.qemu.guest_agent.0"]
+        if iothread:
+            argv += ["-object", "iothread,id=io0"]
+        for i, path in enumerate(disks):
+            kind = "raw" if path.endswith(".raw") else "qcow2"
+            argv += ["-blockdev", f"driver={kind},node-name=disk{i},discard=unmap,file.driver=file,file.filename={path}"
+                     ",file.discard=unmap",
+                     "-device", f"virtio-blk-pci,id=vd{chr(97 + i)},drive=disk{i}" + (",iothread=io0" if iothread else "")]
         self.argv = argv + list(extra)
         self.process = spawn(self.argv, f"{d}/qemu.log")
 

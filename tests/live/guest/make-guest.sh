@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make-guest.sh OUT: builds the test guest, OUT/vmlinux and OUT/initramfs.cpio, from Debian's cloud kernel package,
 # busybox-static, the programs beside this script, and the agent where it was built (OUT is BUILD/tests/live/guest). Does
-# nothing where all of it is there and current.
+# nothing where all of it is there and current. OUT/initramfs-disks.cpio is the same and what a guest with disks needs
+# beside: file systems, qemu-guest-agent, a writer. Where this machine has no qemu-ga, it lacks that.
 #
 # The kernel package is kept in $BALLAST_CACHE_DIR, else $XDG_CACHE_HOME/ballast, else ~/.cache/ballast: once it is
 # there, no network is needed. Exit code 77: something this machine lacks, in one sentence; 1: the build
@@ -27,7 +28,7 @@ flock 9
 agent=$(realpath -m "$out/../../../src/agent/ballast-agent")
 if [ ! -x "$agent" ] || ldd "$agent" >/dev/null 2>&1; then agent=/dev/null; fi
 
-stamp=$(cat "$here"/*.* "$here/init" "$agent" | sha256sum | cut -d' ' -f1)
+stamp=$(cat "$here"/*.* "$here/init" "$here/disks" "$agent" | sha256sum | cut -d' ' -f1)
 if [ -s "$out/vmlinux" ] && [ -s "$out/initramfs.cpio" ] && [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
     exit 0
 fi
@@ -112,7 +113,28 @@ mkdir "$root/lib/modules/deaf"
 "$here/make-deaf.py" "$root/lib/modules/virtio_balloon.ko" "$root/lib/modules/deaf/virtio_balloon.ko" \
     virtballoon_changed
 
-(cd "$root" && find . -print0 | sort -z | cpio --null -o -H newc -R 0:0 --quiet) >"$work/initramfs.cpio"
-mv "$work/vmlinux" "$work/initramfs.cpio" "$out/"
+pack() { (cd "$1" && find . -print0 | sort -z | cpio --null -o -H newc -R 0:0 --quiet); }
+pack "$root" >"$work/initramfs.cpio"
+
+# What the guests with disks have on top: a second archive behind the first.
+disks=$work/disks
+mkdir -p "$disks"/{bin,sbin,lib/disks,lib64,etc,var/run,a,b}
+install -m 755 "$here/disks" "$disks/disks"
+${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$disks/bin/writer" "$here/writer.c"
+for module in crc32c_generic crc32c-intel xfs ext4; do paths "$module" 2>/dev/null || true; done | awk '!seen[$0]++' >"$work/modules-disks"
+while read -r path; do
+    strip --strip-debug -o "$disks/lib/disks/$(basename "$path")" "$path"
+    basename "$path" >>"$disks/lib/disks/order"
+done <"$work/modules-disks"
+for program in qemu-ga fstrim; do
+    path=$(command -v $program) || continue
+    cp "$path" "$disks/sbin/$program"
+    ldd "$path" | grep -o '/[^ ]*' | sort -u | while read -r library; do
+        mkdir -p "$disks$(dirname "$library")"
+        cp -Lu "$library" "$disks$library"
+    done
+done
+{ cat "$work/initramfs.cpio"; pack "$disks"; } >"$work/initramfs-disks.cpio"
+mv "$work/vmlinux" "$work/initramfs.cpio" "$work/initramfs-disks.cpio" "$out/"
 echo "$version" >"$out/version"
 echo "$stamp" >"$out/stamp"
