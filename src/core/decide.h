@@ -44,7 +44,8 @@ struct host_config {
     uint64_t memory_kib;  /* manage only this much; 0: what the kernel has */
     uint64_t reserve_kib; /* guests never get it */
     uint32_t overcommit_permille; /* 1000: promised = real */
-    uint64_t reservations_kib;
+    uint64_t reservations_kib; /* set aside for guests to come (reserve.h); out of capacity */
+    uint64_t gathering_kib;    /* of that, what is not held yet */
     bool spread;          /* step 1 of sharing: what nobody asks for is given as cache instead of staying free */
     struct decide_switches switches;
 };

@@ -69,6 +69,11 @@ uint64_t guest_minimum_kib(const struct guest *g)
     return kib_min(minimum, guest_maximum_kib(g));
 }
 
+uint64_t guest_released_kib(const struct guest *g)
+{
+    return guest_boot_kib(g) + guest_kib(g->levers.online_bytes);
+}
+
 uint64_t guest_startup_kib(const struct guest *g)
 {
     return g->config.startup_kib ? g->config.startup_kib : guest_boot_kib(g);
@@ -396,6 +401,7 @@ const char *guest_reason_text(enum guest_reason reason)
         [GUEST_REASON_STUCK] = "it does not move; it is tried again later",
         [GUEST_REASON_UNREACHED] = "it did not move for 2 s: the target is withdrawn",
         [GUEST_REASON_ON_HOLD] = "its moves are paused by an operator",
+        [GUEST_REASON_FOR_RESERVE] = "memory is set aside for a guest to come",
         [GUEST_REASON_RELEASE] = "all memory is given back, as an operator asked",
     };
     if ((unsigned)reason >= GUEST_REASON_COUNT || !text[reason])

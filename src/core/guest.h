@@ -118,6 +118,7 @@ enum guest_reason {
     GUEST_REASON_STUCK,         /* none: does not move; retried later */
     GUEST_REASON_UNREACHED,     /* withdraw: no movement for 2 s */
     GUEST_REASON_ON_HOLD,       /* none: the operator paused its moves */
+    GUEST_REASON_FOR_RESERVE,   /* shrink: memory is set aside for a guest to come */
     GUEST_REASON_RELEASE,       /* grow: the operator gives all memory back */
     GUEST_REASON_COUNT
 };
@@ -234,6 +235,7 @@ uint64_t guest_assigned_kib(const struct guest *g);
 uint64_t guest_boot_kib(const struct guest *g);
 uint64_t guest_minimum_kib(const struct guest *g); /* configured, else max(kernel floor of boot, 1/4 of boot) */
 uint64_t guest_maximum_kib(const struct guest *g);
+uint64_t guest_released_kib(const struct guest *g); /* with its balloon empty: boot memory and what is plugged and online */
 uint64_t guest_startup_kib(const struct guest *g);
 bool guest_in_flight(const struct guest *g);
 

@@ -89,8 +89,11 @@ bool judge_is_managed(const struct guest *g)
     const uint32_t unmanaged = GUEST_FLAG_BREACH | GUEST_FLAG_FOREIGN_HAND | GUEST_FLAG_NO_BALLOON | GUEST_FLAG_PAUSED |
                                GUEST_FLAG_ON_HOLD;
 
-    return g->config.mode == GUEST_MODE_AUTO && g->levers.time_usec && g->verdict.sample_age_usec != OBS_UNSET &&
-           !g->reset_usec && !(g->verdict.flags & unmanaged);
+    if (!g->levers.time_usec || g->reset_usec || g->verdict.flags & unmanaged)
+        return false;
+    if (g->hold == GUEST_HOLD_RELEASE) /* giving back needs no numbers; but what was never ours to move stays so */
+        return g->config.mode == GUEST_MODE_AUTO || g->config.mode == GUEST_MODE_FIXED;
+    return g->config.mode == GUEST_MODE_AUTO && g->verdict.sample_age_usec != OBS_UNSET;
 }
 
 static bool judge_under_hard(const struct guest *g, const struct host *h)
@@ -216,7 +219,7 @@ static void judge_silent_levels(const struct guest *g, const struct host *h, str
     l->keep_kib = l->top_kib;
 }
 
-void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec)
+static void judge_levels_kept(struct guest *g, const struct host *h, uint64_t now_usec)
 {
     struct guest_verdict *v = &g->verdict;
     const struct decide_switches *switches = &h->config.switches;
@@ -254,6 +257,22 @@ void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec)
         else
             judge_raise(&v->levels, assigned);
     }
+}
+
+/* Nothing is taken any more, and all it booted with is its need, whatever its maximum: as it was before ballast came. */
+static void judge_release_levels(const struct guest *g, struct levels *l)
+{
+    uint64_t assigned = guest_assigned_kib(g);
+
+    levels_fix(assigned, l);
+    judge_raise_need(l, kib_max(assigned, guest_released_kib(g)));
+}
+
+void judge_levels(struct guest *g, const struct host *h, uint64_t now_usec)
+{
+    judge_levels_kept(g, h, now_usec);
+    if (g->hold == GUEST_HOLD_RELEASE && judge_is_managed(g))
+        judge_release_levels(g, &g->verdict.levels);
 }
 
 static enum guest_memory_status judge_memory_status(const struct guest *g)

@@ -65,13 +65,15 @@ static bool plan_hungry(const struct guest *g)
 {
     uint64_t assigned = guest_assigned_kib(g);
 
-    return g->stall_percent ||
+    return g->stall_percent || g->hold == GUEST_HOLD_RELEASE ||
            (plan_lacks(g) && assigned < g->busy_kib + PLAN_NEAR_ZONES * plan_dead_zone_kib(assigned));
 }
 
 /* The smallest gap of a hungry guest worth a command: one that stalls gets every MiB, others a quarter of the dead zone. */
 static uint64_t plan_least_kib(const struct guest *g)
 {
+    if (g->hold == GUEST_HOLD_RELEASE)
+        return 1; /* to the last page: nothing will move it any more */
     return g->stall_percent ? PLAN_QUANTUM_KIB : plan_dead_zone_kib(guest_assigned_kib(g)) / 4;
 }
 
@@ -165,7 +167,9 @@ static void plan_take_for_others(struct plan *p, uint32_t i)
     uint64_t excess = plan_excess_kib(g);
 
     plan_set(p, g, GUEST_ORDER_SHRINK, g->verdict.given_kib,
-             p->h->emergency ? GUEST_REASON_FOR_HOST : GUEST_REASON_FOR_OTHERS);
+             p->h->emergency                          ? GUEST_REASON_FOR_HOST
+             : p->reserve_kib > p->wanted_kib / 2 ? GUEST_REASON_FOR_RESERVE
+                                                      : GUEST_REASON_FOR_OTHERS);
     p->short_kib -= excess < p->short_kib ? excess : p->short_kib;
     p->urgent_kib -= excess < p->urgent_kib ? excess : p->urgent_kib;
     plan_gives(p, i, excess);
@@ -298,7 +302,8 @@ static void plan_grant(struct plan *p, uint32_t i)
         v->reason = GUEST_REASON_BAND;
         return;
     }
-    uint64_t grant = gap < p->free_kib || p->h->config.switches.no_free_first ? gap : p->free_kib;
+    uint64_t free_kib = p->free_kib + (plan_hungry(g) && g->hold == GUEST_HOLD_NO ? p->yield_kib : 0);
+    uint64_t grant = gap < free_kib || p->h->config.switches.no_free_first ? gap : free_kib;
     bool part = grant < gap;
     uint64_t least = plan_hungry(g) ? PLAN_PART_KIB : plan_dead_zone_kib(guest_assigned_kib(g));
     if ((part && grant < least) || base + grant < guest_minimum_kib(g)) {
@@ -308,8 +313,13 @@ static void plan_grant(struct plan *p, uint32_t i)
     }
     if (part)
         plan_waits(p, i, gap - grant);
-    p->free_kib -= grant < p->free_kib ? grant : p->free_kib;
-    plan_set(p, g, GUEST_ORDER_GROW, base + grant, plan_lacks(g) ? GUEST_REASON_NEED : GUEST_REASON_PLENTY);
+    uint64_t first = grant < p->free_kib ? grant : p->free_kib;
+    p->free_kib -= first;
+    p->yield_kib -= grant - first < p->yield_kib ? grant - first : p->yield_kib;
+    plan_set(p, g, GUEST_ORDER_GROW, base + grant,
+             g->hold == GUEST_HOLD_RELEASE ? GUEST_REASON_RELEASE
+             : plan_lacks(g)               ? GUEST_REASON_NEED
+                                           : GUEST_REASON_PLENTY);
 }
 
 void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size_t n, enum decide_why why,
@@ -379,12 +389,28 @@ static void plan_free(struct plan *p)
     }
 }
 
+/* A reservation waits as a hungry guest does: donors give at once and to the last MiB. What is gathered so far still serves
+ * guests that are hungry themselves: one that starves must not wait for memory that nobody uses yet. */
+static void plan_reserve(struct plan *p)
+{
+    const struct host_config *c = &p->h->config;
+    int64_t grantable = p->h->grantable_kib, gathered = grantable + (int64_t)c->gathering_kib;
+
+    if (grantable < 0 && c->reservations_kib)
+        p->reserve_kib = (uint64_t)-grantable < c->reservations_kib ? (uint64_t)-grantable : c->reservations_kib;
+    p->wanted_kib += p->reserve_kib;
+    p->hungry_kib += p->reserve_kib;
+    if (gathered > (int64_t)p->free_kib)
+        p->yield_kib = (uint64_t)gathered - p->free_kib;
+}
+
 size_t plan_close(struct plan *p)
 {
     p->h->waiting.wanted_kib = p->wanted_kib;
     p->h->waiting.coming_kib = p->coming_kib;
     if (p->h->emergency)
         p->wanted_kib += p->h->deficit_kib;
+    plan_reserve(p);
     /* Free first, give second: what is taken now is granted when it has arrived. */
     plan_free(p);
     plan_sort(p, p->order, p->growing);

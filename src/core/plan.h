@@ -28,6 +28,8 @@ struct plan {
     uint64_t hungry_kib; /* of wanted, by guests that should not wait for a dead zone */
     uint64_t short_kib;  /* wanted beyond what is free or being let go already: donors are told their given at once */
     uint64_t urgent_kib; /* of that for hungry guests: then donors' dead zones don't count */
+    uint64_t reserve_kib; /* what reservations lack: wanted like a hungry guest's */
+    uint64_t yield_kib;  /* free, but being gathered for a reservation: hungry guests come before it */
     size_t orders;
 };
 

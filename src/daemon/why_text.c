@@ -30,6 +30,7 @@ static const char *const reason_names[GUEST_REASON_COUNT] = {
     [GUEST_REASON_UNREACHED] = "unreached",
     [GUEST_REASON_ON_HOLD] = "on-hold",
     [GUEST_REASON_RELEASE] = "release",
+    [GUEST_REASON_FOR_RESERVE] = "for-reserve",
 };
 
 const char *why_reason_name(enum guest_reason reason)

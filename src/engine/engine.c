@@ -284,6 +284,7 @@ void engine_reconfigure(struct engine *engine, const struct engine_config *confi
 
     engine->config = *config;
     engine->host.config = config->host;
+    engine_reserve_apply(engine);
     for (size_t i = 0; i < n; i++) {
         struct engine_slot *slot = engine->round[i];
         struct input in = {.kind = INPUT_CONFIGURED, .now_usec = now};

@@ -16,6 +16,7 @@
  * loop: the daemon drives it from sd-event, the simulator from virtual time, with the very same calls. Single-threaded. */
 
 struct engine;
+struct reserve;
 
 /* One guest of the engine; listed in identity order. */
 struct engine_guest {
@@ -49,6 +50,8 @@ struct engine_env {
     void (*flags_changed)(void *user, const struct engine_guest *g, uint32_t before);
     void (*trouble)(void *user, const struct engine_guest *g, const struct err *e); /* g may be NULL */
     void (*host_state_changed)(void *user, enum host_state before, const struct host *host);
+    /* Optional: a reservation was made or changed its state (engine_reserve.h). */
+    void (*reserved)(void *user, const struct reserve *r);
     /* Optional, for recording and `why` (S6): each input after it was applied to the guest, and each decision before its
      * orders go out. Between two decisions nothing else changes what decide() goes by. */
     void (*input)(void *user, const struct engine_guest *g, const struct input *in);

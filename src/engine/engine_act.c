@@ -157,9 +157,11 @@ void engine_decide(struct engine *engine, enum decide_why why)
     engine->event_due_usec = 0;
     engine->decided_usec = engine->now_usec;
     engine_read_host(engine);
+    engine_reserve_apply(engine);
     orders = decide(&engine->host, engine->cores, engine->count, why, engine->now_usec, &engine->scratch);
     if (engine->env.decided)
         engine->env.decided(engine->env.user, why, engine->now_usec);
+    engine_reserve_step(engine);
     n = engine_round_begin(engine);
     engine_tell_changes(engine, n);
     if (orders > 0) {

@@ -28,6 +28,8 @@ static void engine_on_appeared(void *user, struct hv_vm *vm, uint64_t now_usec)
     engine_ask_hold(engine, slot);
     if (engine->env.remember && engine->env.remember(engine->env.user, vm, &learned.learned))
         engine_apply(engine, slot, &learned);
+    if (vm->start_ticks > engine->newest_ticks)
+        engine->newest_ticks = vm->start_ticks;
     engine->newcomers = true;
     if (engine->env.appeared)
         engine->env.appeared(engine->env.user, &slot->g);
@@ -90,6 +92,8 @@ static void engine_on_levers(void *user, struct hv_vm *vm, const struct obs_leve
     }
     struct input in = {.kind = INPUT_LEVERS, .now_usec = now, .levers = *seen};
     engine_apply(engine, slot, &in);
+    if (!known && slot->g.core.levers.time_usec)
+        engine_reserve_appeared(engine, slot);
     uint64_t after = guest_assigned_kib(&slot->g.core);
     if (!known) {
         engine_want_event(engine);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "engine.h"
+#include "reserve.h"
 
 /* What the files of the engine share. Nobody else includes this. */
 
@@ -94,6 +95,9 @@ struct engine {
     uint64_t event_due_usec;      /* 0: none */
     uint64_t poll_due_usec;       /* 0: none */
     uint64_t decided_usec;
+    struct reserve reserves[RESERVE_MAX];
+    uint64_t reserve_id;          /* of the last one made */
+    uint64_t newest_ticks;        /* latest start of a guest's process so far */
     enum host_state told_state;
     unsigned int depth;           /* rounds under way */
     bool newcomers;               /* a listed guest was never sampled */
@@ -139,6 +143,12 @@ void engine_poll(struct engine *engine);
 
 /* Decides and sends the orders (engine_act.c). */
 void engine_decide(struct engine *engine, enum decide_why why);
+
+/* Reservations (engine_reserve.c): into the host before a decision; on after it; and a guest whose size has just become
+ * known may claim one. */
+void engine_reserve_apply(struct engine *engine);
+void engine_reserve_step(struct engine *engine);
+void engine_reserve_appeared(struct engine *engine, struct engine_slot *slot);
 
 /* Fills *ret and updates *told where there is news for the guest's agent (engine_agent.c). */
 bool engine_agent_news(const struct guest *g, struct engine_told *told, struct hv_tell *ret);

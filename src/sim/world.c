@@ -59,6 +59,11 @@ static void configure(void *user, const struct hv_vm *vm, struct guest_config *r
     *ret_config = guest_of(user, (const struct hv_sim_vm *)vm)->config;
 }
 
+static enum guest_hold hold_of(void *user, const struct hv_vm *vm)
+{
+    return guest_of(user, (const struct hv_sim_vm *)vm)->hold;
+}
+
 static int read_host(void *user, struct obs_host *ret_seen, struct err *e)
 {
     struct world *w = user;
@@ -80,7 +85,7 @@ static void ordered(void *user, const struct engine_guest *g)
 {
     struct world *w = user;
     const struct guest_verdict *v = &g->core.verdict;
-    uint64_t most = guest_maximum_kib(&g->core);
+    uint64_t most = g->core.hold == GUEST_HOLD_RELEASE ? guest_released_kib(&g->core) : guest_maximum_kib(&g->core);
 
     if (w->trace)
         world_trace_order(w, g);
@@ -222,7 +227,7 @@ void world_hear(struct world *w, const struct world_ears *ears)
     w->ears = *ears;
 }
 
-const struct engine *world_engine(const struct world *w)
+struct engine *world_engine(const struct world *w)
 {
     return w->engine;
 }
@@ -245,6 +250,15 @@ struct world *world_new(const struct world_config *config)
     hv_sim_watch(w->hv, &watch);
     hv_sim_advance(w->hv, w->now_usec);
     return w;
+}
+
+void world_hold(struct world *w, size_t i, enum guest_hold hold)
+{
+    struct engine_config config = {.host = w->config.policy};
+
+    w->guests[i].hold = hold;
+    engine_reconfigure(w->engine, &config, w->now_usec);
+    w->due_usec = 0;
 }
 
 void world_stop(struct world *w)
@@ -307,7 +321,7 @@ void world_start(struct world *w)
 {
     struct engine_config config = {.host = w->config.policy};
     struct engine_env env = {
-        .configure = configure, .read_host = read_host, .wake = wake, .ordered = ordered,
+        .configure = configure, .hold = hold_of, .read_host = read_host, .wake = wake, .ordered = ordered,
         .vanished = vanished, .input = input, .decided = decided, .user = w};
     struct err e = {0};
 

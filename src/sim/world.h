@@ -49,6 +49,7 @@ struct world_guest {
     struct world *world;
     struct hv_sim_vm *sim;
     struct guest_config config;
+    enum guest_hold hold;
     uint64_t entitled_kib; /* what it may hold by our commands */
     uint64_t commanded_kib; /* last target; 0: none */
     bool growing;          /* the last target was above what it had */
@@ -94,6 +95,9 @@ struct hv_sim_host *world_sim_host(struct world *w);
 /* What guests may hold together: memory - reserve - overheads - reservations. */
 uint64_t world_capacity_kib(const struct world *w);
 
+/* The operator's word for one guest's moves (env.hold), from now on. */
+void world_hold(struct world *w, size_t i, enum guest_hold hold);
+
 /* Sum of what guests truly have. */
 uint64_t world_assigned_kib(const struct world *w);
 
@@ -120,7 +124,7 @@ struct world_ears {
     void *user;
 };
 void world_hear(struct world *w, const struct world_ears *ears);
-const struct engine *world_engine(const struct world *w); /* NULL: ballastd is away */
+struct engine *world_engine(const struct world *w); /* NULL: ballastd is away */
 
 /* Each order from now on as one line: when, who, from, to, why, and what stood behind it. NULL: no more. */
 void world_trace(struct world *w, FILE *out);

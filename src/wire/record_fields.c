@@ -75,7 +75,8 @@ const struct record_table record_seen = TABLE(seen);
 
 #define R(kind, path) ROW(host_config, kind, path)
 static const struct wire_field host_config_fields[] = {
-    R(U64, memory_kib), R(U64, reserve_kib), R(U32, overcommit_permille), R(U64, reservations_kib), R(BOOL, spread),
+    R(U64, memory_kib), R(U64, reserve_kib), R(U32, overcommit_permille), R(U64, reservations_kib), R(U64, gathering_kib),
+    R(BOOL, spread),
     R(BOOL, switches.no_books), R(BOOL, switches.no_reset_count), R(BOOL, switches.no_clamp),
     R(BOOL, switches.no_free_first), R(BOOL, switches.no_stuck), R(BOOL, switches.no_bound),
     R(BOOL, switches.no_position), R(BOOL, switches.no_lower), R(BOOL, switches.no_harm),

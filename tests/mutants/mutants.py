@@ -63,7 +63,7 @@ MUTANTS = [
     ("a self-managing guest is never found", "selfmanaging.c", "s->limit_kib = assigned_kib;", "s->limit_kib = 0;"),
     ("honesty does not end a limit", "selfmanaging.c", "    if (honest) {", "    if (honest && !s->limit_kib) {"),
     # 3.5 plan and act
-    ("more is granted than is free", "plan.c", "gap < p->free_kib || p->h->config.switches.no_free_first ? gap : p->free_kib",
+    ("more is granted than is free", "plan.c", "gap < free_kib || p->h->config.switches.no_free_first ? gap : free_kib",
      "gap"),
     ("small wobbles are worth a command", "plan.c", "if (zone < POLICY_DEAD_ZONE_MIN_KIB)", "if (false)"),
     ("low grants memory", "plan.c", "if (p->h->state == HOST_LOW) {", "if (false) {"),

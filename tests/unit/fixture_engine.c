@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "judge.h"
 
 char journal[16384];
 
@@ -106,6 +107,16 @@ void guest_see_reset(struct guest *g, uint64_t now_usec)
 {
     g->reset_usec = now_usec;
     note("reset %s;", core_name(g));
+}
+
+bool judge_is_managed(const struct guest *g)
+{
+    return g->config.mode == GUEST_MODE_AUTO;
+}
+
+uint64_t guest_boot_kib(const struct guest *g)
+{
+    return g->levers.boot_bytes / 1024;
 }
 
 void guest_set_hold(struct guest *g, enum guest_hold hold)
