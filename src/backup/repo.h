@@ -183,6 +183,11 @@ struct repo_point_list {
 /* Only those with a manifest; whether it can be read is not looked at. identity NULL: of all guests. */
 int repo_points_list(struct repo *repo, const char *identity, struct repo_point_list **ret, struct err *e);
 
+/* A point that is being read stays until this is over. What can't be locked (read-only media) is read without: 0 and NULL. */
+struct repo_hold;
+int repo_point_use(struct repo *repo, const char *identity, const char *time, struct repo_hold **ret, struct err *e);
+void repo_point_unuse(struct repo *repo, struct repo_hold *hold);
+
 /* What a person calls a point: "GUEST/TIME", or "GUEST" for its last one; GUEST is an identity, else the name of a guest at
  * its last point. Times in either form. */
 int repo_point_find(struct repo *repo, const char *text, struct repo_point_entry *ret, struct err *e);

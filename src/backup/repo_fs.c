@@ -310,7 +310,7 @@ static int posix_sync_all(struct repo_fs *fs, struct err *e)
     return 0;
 }
 
-static int posix_lock(struct repo_fs *fs, const char *path, int *ret_lock, struct err *e)
+static int posix_lock(struct repo_fs *fs, const char *path, enum repo_lock how, int *ret_lock, struct err *e)
 {
     const char *name;
     AUTO_CLOSE int at = parent_open(fs, path, &name, e);
@@ -318,10 +318,11 @@ static int posix_lock(struct repo_fs *fs, const char *path, int *ret_lock, struc
 
     if (at < 0)
         return at;
-    fd = openat(at, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    /* NFS wants a file that can be written for an exclusive lock, and read for a shared one. */
+    fd = openat(at, name, (how == REPO_LOCK_SHARED ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return fail(e, "open", path);
-    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    while (flock(fd, (how == REPO_LOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
         int code = errno;
 
         if (code == EINTR)

@@ -34,6 +34,11 @@ enum repo_write {
     REPO_WRITE_SYNC = 1 /* content and size are durable before it returns; the name is not */
 };
 
+enum repo_lock {
+    REPO_LOCK_EXCLUSIVE,
+    REPO_LOCK_SHARED
+};
+
 /* Called for each name but "." and ".."; a negative errno ends the listing and is returned. */
 typedef int repo_list_fn(void *user, const char *name, struct err *e);
 
@@ -68,9 +73,9 @@ struct repo_fs_ops {
     /* All that was done to the file system before is durable; write errors since open are reported. */
     int (*sync_all)(struct repo_fs *fs, struct err *e);
 
-    /* An exclusive lock on a file that is there; the kernel drops it when the process ends. Never waits: -EWOULDBLOCK
-     * where somebody has it. The lock stays with the file when it is renamed. */
-    int (*lock)(struct repo_fs *fs, const char *path, int *ret_lock, struct err *e);
+    /* A lock on a file that is there; the kernel drops it when the process ends. Never waits: -EWOULDBLOCK where somebody
+     * has one that excludes it. The lock stays with the file when it is renamed. A shared one only asks. */
+    int (*lock)(struct repo_fs *fs, const char *path, enum repo_lock how, int *ret_lock, struct err *e);
     void (*unlock)(struct repo_fs *fs, int lock);
 
     /* Whether what sync_all() promises can be believed on this kind of file system (local ones); else each file is

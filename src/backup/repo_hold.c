@@ -69,7 +69,7 @@ static int hold_write(struct repo *repo, struct repo_hold *hold, struct err *e)
     wire_text_done(&t);
     if (r < 0)
         return r;
-    r = ops->lock(repo->fs, temporary, &hold->lock, e);
+    r = ops->lock(repo->fs, temporary, REPO_LOCK_EXCLUSIVE, &hold->lock, e);
     if (r == 0) {
         r = ops->rename(repo->fs, temporary, path, e);
         if (r < 0) {
@@ -176,7 +176,7 @@ static int hold_read(struct repo *repo, struct repo_hold *hold, struct err *e)
 
     hold_path(hold, path);
     hold->lock = -1;
-    r = ops->lock(repo->fs, path, &hold->lock, e);
+    r = ops->lock(repo->fs, path, REPO_LOCK_SHARED, &hold->lock, e); /* others who ask don't look like the owner */
     hold->is_running = r < 0;
     if (r == -ENOENT)
         return r;

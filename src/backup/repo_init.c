@@ -82,10 +82,12 @@ static int probe_lock(struct repo_fs *fs, struct err *e)
     struct err why = {0};
     int first, second, r;
 
-    if (fs->ops->lock(fs, PROBE "/a", &first, &why) < 0)
+    if (fs->ops->lock(fs, PROBE "/a", REPO_LOCK_EXCLUSIVE, &first, &why) < 0)
         return lacks("a file can't be locked", &why, e);
-    r = fs->ops->lock(fs, PROBE "/a", &second, &why);
+    r = fs->ops->lock(fs, PROBE "/a", REPO_LOCK_EXCLUSIVE, &second, &why);
     if (r == 0)
+        fs->ops->unlock(fs, second);
+    if (r == -EWOULDBLOCK && (r = fs->ops->lock(fs, PROBE "/a", REPO_LOCK_SHARED, &second, &why)) == 0)
         fs->ops->unlock(fs, second);
     fs->ops->unlock(fs, first);
     if (r == 0)
@@ -93,7 +95,7 @@ static int probe_lock(struct repo_fs *fs, struct err *e)
     if (r != -EWOULDBLOCK)
         return lacks("a lock that somebody has is answered wrongly", &why, e);
     why = (struct err){0};
-    if (fs->ops->lock(fs, PROBE "/a", &first, &why) < 0)
+    if (fs->ops->lock(fs, PROBE "/a", REPO_LOCK_EXCLUSIVE, &first, &why) < 0)
         return lacks("a lock is not given back", &why, e);
     fs->ops->unlock(fs, first);
     return 0;

@@ -6,6 +6,7 @@
 
 #include "repo_manifest.h"
 #include "repo_private.h"
+#include "repo_result.h"
 
 #define MANIFEST_NEW ".new-manifest"
 #define TIME_TRIES 60 /* backups of one guest that begin in the same second: each takes the next one */
@@ -196,30 +197,6 @@ static int manifest_write(struct repo_point *p, const struct wire_text *t, struc
     return r;
 }
 
-/* What `ballast backup check` looks at. The point itself does not hang on it, so it may fail. */
-static void result_write(struct repo_point *p, const char *failure)
-{
-    char path[REPO_PATH_SIZE], time[REPO_TIME_SIZE];
-    struct wire_text t = {0};
-    struct err ignored = {0};
-
-    repo_time_print(p->repo->fs->ops->now(p->repo->fs), time);
-    wire_text_adds(&t, "{\"guest\":");
-    wire_text_string(&t, p->manifest->guest);
-    wire_text_format(&t, ",\"time\":\"%s\",\"point\":", time);
-    wire_text_string(&t, p->name);
-    wire_text_format(&t, ",\"ok\":%s,\"error\":", failure ? "false" : "true");
-    if (failure)
-        wire_text_string(&t, failure);
-    else
-        wire_text_adds(&t, "null");
-    wire_text_adds(&t, "}\n");
-    (void)snprintf(path, sizeof(path), REPO_VM "/%s/" REPO_LAST_RESULT, p->identity);
-    if (!t.failed)
-        (void)repo_file_replace(p->repo, path, t.data, t.length, &ignored);
-    wire_text_done(&t);
-}
-
 int repo_point_commit(struct repo_point *point, const char *facts, struct err *e)
 {
     struct wire_text t = {0};
@@ -236,7 +213,7 @@ int repo_point_commit(struct repo_point *point, const char *facts, struct err *e
         (void)repo_point_abort(point, e->text);
         return err_wrap(e, "the point was not committed");
     }
-    result_write(point, NULL);
+    repo_result_save(point->repo, point->identity, point->manifest->guest, point->name, NULL);
     (void)point_done(point, /* keep_hold= */ false);
     return 0;
 }
@@ -253,7 +230,7 @@ struct repo_point *repo_point_abort(struct repo_point *point, const char *reason
     (void)fs->ops->remove(fs, repo_point_path(point->identity, point->time, MANIFEST_NEW, path), &ignored);
     (void)fs->ops->rmdir(fs, repo_point_path(point->identity, point->time, NULL, path), &ignored); /* sweep tries again */
     if (reason)
-        result_write(point, reason);
+        repo_result_save(point->repo, point->identity, point->manifest->guest, point->name, reason);
     /* Chunks that others will find here must be as durable as any: else the lock file stays, and they are looked at. */
     return point_done(point, /* keep_hold= */ chunks_sync(point, &ignored) < 0);
 }

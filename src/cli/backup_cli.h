@@ -29,6 +29,16 @@ const char *backup_time_text(const char *time, char text[BACKUP_TIME_SIZE]);
 /* The same for JSON: "2026-11-24T15:00:00Z", with its quotes. */
 void backup_time_json(struct wire_text *t, const char *time);
 
+/* The guest's definition as its facts have it, for the restored guest: with --name another name, UUID and MACs. */
+void backup_definition_print(const struct cli *cli, const struct repo_manifest *m, struct wire_text *t);
+
 int cmd_backup_init(struct cli *cli);
 int cmd_backup_list(struct cli *cli);
 int cmd_backup_show(struct cli *cli);
+int cmd_backup_restore(struct cli *cli);
+int cmd_backup_verify(struct cli *cli);
+int cmd_backup_check(struct cli *cli);
+int cmd_backup_prune(struct cli *cli);
+int cmd_backup_sweep(struct cli *cli);
+int cmd_backup_protect(struct cli *cli);
+int cmd_backup_unprotect(struct cli *cli);

@@ -175,6 +175,13 @@ static const struct option_name {
     {"--version", CLI_OPTION_VERSION, NULL},
     {"--repository", CLI_OPTION_REPOSITORY, "PATH"},
     {"--chunk-size", CLI_OPTION_CHUNK_SIZE, "SIZE"},
+    {"--dry-run", CLI_OPTION_DRY_RUN, NULL},
+    {"--keep", CLI_OPTION_KEEP, "RULES"},
+    {"--sample", CLI_OPTION_SAMPLE, "SHARE"},
+    {"--force", CLI_OPTION_FORCE, NULL},
+    {"--format", CLI_OPTION_FORMAT, "FORMAT"},
+    {"--max-age", CLI_OPTION_MAX_AGE, "TIME"},
+    {"--name", CLI_OPTION_NAME, "NAME"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

@@ -18,6 +18,32 @@ const struct cli_command cli_backup_commands[] = {
      "All points, oldest first within each guest: how consistent, what they hold, and what each added to the repository."},
     {"backup show", cmd_backup_show, COMMON, 1, 1, "POINT [--repository PATH] [--json]", "everything about one point",
      "Disks, consistency, how long the guest was frozen, and the guest's definition: what its manifest says."},
+    {"backup restore", cmd_backup_restore, COMMON | CLI_OPTION_FORMAT | CLI_OPTION_FORCE | CLI_OPTION_NAME, 2, 3,
+     "POINT [DISK] TARGET [--format raw|qcow2] [--force] [--name NAME] [--repository PATH] [--json]",
+     "writes the disks of a point, or one of them",
+     "With DISK, TARGET is a file or (with --force) a block device; without, a directory that gets one file for each disk. "
+     "Every chunk is proven by its hash. Nothing is overwritten without --force. What is known of how the guest was started is "
+     "printed, with --name for a new guest: another name, UUID and MACs."},
+    {"backup verify", cmd_backup_verify, COMMON | CLI_OPTION_SAMPLE, 0, 0, "[--sample SHARE] [--repository PATH] [--json]",
+     "reads the chunks again and proves them",
+     "Says which chunks are damaged or missing, and which points need them; they are put aside, and the next full backup stores "
+     "them again. Exit code 1: something is damaged."},
+    {"backup check", cmd_backup_check, COMMON | CLI_OPTION_MAX_AGE, 0, 1, "[GUEST] [--max-age TIME] [--repository PATH] [--json]",
+     "for monitoring: is the last point young enough, did the last backup end well",
+     "Exit code 0: fine; 4: a last backup failed, but there is a point young enough; 1: a guest's last point is older than "
+     "--max-age or there is none, its last backup failed (without --max-age), or the last verify found damage."},
+    {"backup prune", cmd_backup_prune, COMMON | CLI_OPTION_KEEP | CLI_OPTION_DRY_RUN, 0, 1,
+     "[GUEST] --keep RULES [--dry-run] [--repository PATH] [--json]", "removes points that no rule keeps, and says why",
+     "--keep last=3,hourly=24,daily=7,weekly=4,monthly=12,yearly=2, any of them: each keeps the newest point of a period until it "
+     "has so many; a period in which an earlier rule kept one does not count. Protected points, and those a running backup builds upon, "
+     "stay. The space comes back with `ballast backup sweep`."},
+    {"backup sweep", cmd_backup_sweep, COMMON | CLI_OPTION_DRY_RUN, 0, 0, "[--dry-run] [--repository PATH] [--json]",
+     "removes chunks that no point needs",
+     "May run beside backups, and blocks none: what they may want stays until the next sweep. Also removes what killed backups left."},
+    {"backup protect", cmd_backup_protect, COMMON, 1, 1, "POINT [--repository PATH] [--json]", "keeps a point from being pruned",
+     "Until `ballast backup unprotect POINT`."},
+    {"backup unprotect", cmd_backup_unprotect, COMMON, 1, 1, "POINT [--repository PATH] [--json]",
+     "lets prune remove a point again", "Ends `ballast backup protect POINT`."},
     {0}, /* the end */
 };
 

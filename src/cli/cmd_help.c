@@ -22,6 +22,13 @@ static const char options_text[] =
     "Of `ballast backup` (`ballast backup COMMAND --help` tells which go with it):\n"
     "  --repository PATH  the repository (default: the configuration's backup.repository)\n"
     "  --chunk-size SIZE  of a new repository (default: 1 MiB)\n"
+    "  --dry-run          says what would be done, and why\n"
+    "  --keep RULES       points to keep: last=3,hourly=24,daily=7,weekly=4,monthly=12,yearly=2\n"
+    "  --sample SHARE     verifies so much of the chunks, such as '5 %'\n"
+    "  --force            overwrites what is there\n"
+    "  --format FORMAT    of a restored disk: raw or qcow2 (default: raw)\n"
+    "  --max-age TIME     a last point older than this is a failure\n"
+    "  --name NAME        name of the restored guest, with a UUID and MACs of its own\n"
     "\n"
     "Exit codes: 0 done; 1 it failed; 2 wrong usage or configuration; 3 ballastd not reachable;\n"
     "4 done, with warnings.\n";
