@@ -56,6 +56,12 @@ const struct cli_command cli_commands[] = {
      "A repository is a directory that holds points: what the disks of a guest held at one instant, all of them, each "
      "independent of the others. Most of these commands need no ballastd, only the repository. A point is written "
      "GUEST/TIME as `ballast backup list` shows it, or GUEST for that guest's last one."},
+    {"doctor", cmd_doctor, CLI_OPTION_JSON, 0, 1, "[GUEST] [--json]",
+     "what is missing, and the exact change",
+     "Without GUEST it looks at the host, also where no ballastd runs, and counts what is missing for each guest; with GUEST it "
+     "tells what that one lacks. Each finding says what to type or to write where, in the words of QEMU, libvirt and Proxmox "
+     "VE. Warnings (!) are what does not work as it should, advice (-) what would work better. Exit code 4: there are "
+     "warnings."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "

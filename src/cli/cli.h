@@ -96,6 +96,7 @@ const char *cli_value(const struct cli *cli, enum cli_option option);
 int cmd_status(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_top(struct cli *cli);
+int cmd_doctor(struct cli *cli);
 int cmd_why(struct cli *cli);
 int cmd_check_config(struct cli *cli);
 int cmd_dump(struct cli *cli);

@@ -320,6 +320,7 @@ static int daemon_open_api(struct daemon *d, struct err *e)
 
     d->status.engine = d->engine;
     d->status.host_name = d->host_name;
+    d->status.state_dir = d->options.state_dir;
     daemon_status_config(d);
     d->status.dry_run = d->options.dry_run;
     d->status.started_usec = daemon_now_usec();

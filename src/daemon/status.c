@@ -304,6 +304,7 @@ static void fill_facts(const struct hv_vm *vm, struct wire_guest *ret)
     wire_text_copy(ret->page_reporting, sizeof(ret->page_reporting), NAME_OF(answers, f->page_reporting));
     wire_text_copy(ret->agent_port, sizeof(ret->agent_port), NAME_OF(ports, f->port));
     ret->balloon = f->has_balloon;
+    ret->shared_monitor = f->shared_monitor;
     ret->kernel_short = f->kernel_short;
     if (!f->maximum_bytes)
         return;
@@ -429,6 +430,7 @@ static void source_daemon(void *user, struct wire_daemon *ret)
     wire_text_copy(ret->config, sizeof(ret->config), s->config_file ? s->config_file : "");
     (void)snprintf(ret->config_hash, sizeof(ret->config_hash), "%016" PRIx64, s->config_hash);
     wire_text_copy(ret->guests_dir, sizeof(ret->guests_dir), s->guests_dir ? s->guests_dir : "");
+    wire_text_copy(ret->state_dir, sizeof(ret->state_dir), s->state_dir ? s->state_dir : "");
     ret->pid = (uint64_t)getpid();
     ret->uptime_ms = now > s->started_usec ? (now - s->started_usec) / 1000 : 0;
     ret->policy_version = POLICY_VERSION;

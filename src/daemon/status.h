@@ -18,6 +18,7 @@ struct status {
     const char *host_name;      /* borrowed, as the following */
     const char *config_file;    /* NULL: none, guests are only watched */
     uint64_t config_hash;       /* of the configuration that holds now (S6) */
+    const char *state_dir;
     const char *guests_dir;     /* where guests' monitors are looked for (the first place); NULL: by name only */
     struct notify *notify;      /* NULL: none */
     bool dry_run;

@@ -94,9 +94,7 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
     if (flags & GUEST_FLAG_FOREIGN_HAND)
         flag(ret, "foreign-hand", "another program moves its memory, so ballast only watches it: find that program "
              "(libvirt, Proxmox VE, MOM, a script), stop it, then restart ballastd");
-    if (flags & GUEST_FLAG_NO_BALLOON && g->vm->facts.fixed[0])
-        flag(ret, "fixed", "%s", g->vm->facts.fixed);
-    else if (flags & GUEST_FLAG_NO_BALLOON)
+    if (flags & GUEST_FLAG_NO_BALLOON && !g->vm->facts.fixed[0])
         flag(ret, "no-balloon", "QEMU has neither a balloon nor a virtio-mem device for it: start it with "
              "-device virtio-balloon-pci,deflate-on-oom=on");
     if (flags & GUEST_FLAG_FIXED && !(flags & GUEST_FLAG_NO_BALLOON))
@@ -104,7 +102,7 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
                            : g->frozen ? "its size is held while it is frozen"
                                         : "its size is held by `mode: fixed`");
     else if (flags & GUEST_FLAG_FIXED)
-        flag(ret, "fixed", "nothing can change its size");
+        flag(ret, "fixed", "%s", g->vm->facts.fixed[0] ? g->vm->facts.fixed : "nothing can change its size");
     if (flags & GUEST_FLAG_SELF_MANAGING)
         flag(ret, "self-managing", "it takes whatever is there: beyond %s it gets only what it needs",
              ret->limit_bytes == WIRE_UNKNOWN ? "its startup memory" : units_show_size(ret->limit_bytes).s);

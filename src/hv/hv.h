@@ -40,8 +40,9 @@ struct hv_facts {
     enum hv_answer deflate_on_oom, page_reporting; /* of its balloon */
     enum hv_port port;
     bool has_balloon;   /* a device, also where it is of no use */
+    bool shared_monitor; /* other clients use its monitor, too */
     bool kernel_short;  /* hot-added memory is plenty, its kernel's own is not */
-    uint64_t maximum_bytes; /* that the machine can ever have (maxmem); 0: not known */
+    uint64_t maximum_bytes; /* that the machine can ever have (maxmem); 0: not known, also without slots */
     uint64_t slots;         /* for memory devices; counts where maximum_bytes is known */
 };
 

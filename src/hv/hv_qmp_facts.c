@@ -128,6 +128,7 @@ void qmp_guest_judge_facts(struct qmp_guest *g)
     g->found.kernel_short = f->kernel_short; /* told by the agent, not probed */
     g->found.port = f->port;
     *f = g->found;
+    f->shared_monitor = g->share.on;
     f->has_balloon = g->balloon_path[0] != '\0';
     g->boot_fixed = by != FIXED_BY_NOTHING;
     switch (by) {

@@ -18,7 +18,7 @@ OWN_DEFINE(wire_status);
 
 static const struct wire_field daemon_fields[] = {
     D(TEXT, version), D(U64, pid), D(U64, uptime_ms), D(U64, policy_version), D(TEXT, config),
-    D(TEXT, config_hash), D(TEXT, guests_dir), D(BOOL, dry_run),
+    D(TEXT, config_hash), D(TEXT, guests_dir), D(TEXT, state_dir), D(BOOL, dry_run),
 };
 
 static const struct wire_field host_fields[] = {
@@ -48,7 +48,7 @@ static const struct wire_field guest_fields[] = {
     G(U64, oom_kills), G(U64, psi_some_usec), G(U64, psi_full_usec), G(U64, rate_ms), G(U64, swap_in_rate_bytes),
     G(U64, swap_out_rate_bytes), G(U64, refault_rate_bytes), G(PERCENT, psi_some_percent),
     G(PERCENT, psi_full_percent), G(TEXT, hypervisor), G(BOOL, balloon), G(TEXT, deflate_on_oom), G(TEXT, page_reporting),
-    G(TEXT, fixed_reason), G(TEXT, agent_port), G(BOOL, kernel_short), G(U64, machine_maximum_bytes),
+    G(TEXT, fixed_reason), G(TEXT, agent_port), G(BOOL, shared_monitor), G(BOOL, kernel_short), G(U64, machine_maximum_bytes),
     G(U64, memory_slots), G(U64, levers_age_ms), G(U64, host_age_ms), G(PERCENT, pressure_percent), G(PERCENT, pressure_low_percent),
     G(PERCENT, pressure_high_percent), G(BOOL, band), G(PERCENT, buffer_percent), G(TEXT, buffer_of),
     G(U64, target_bytes), G(U64, given_bytes), G(U64, penalty_bytes), G(U64, shortfall_bytes), G(U64, priority),

@@ -33,6 +33,7 @@ struct wire_daemon {
     char config[256];   /* configuration file; empty: none, guests are only watched */
     char config_hash[20]; /* of what it says, 16 hexadecimal digits: the same as `ballast check-config --json` says */
     char guests_dir[256]; /* where guests' monitors (NAME.qmp) are looked for first; empty: by name only */
+    char state_dir[256];  /* where it keeps what it learns */
     bool dry_run;       /* decides and tells, moves nothing */
 };
 
@@ -149,6 +150,7 @@ struct wire_guest {
     char page_reporting[4];        /* the same */
     char fixed_reason[WIRE_REASON_SIZE]; /* why nothing can change its size, though it has the devices */
     char agent_port[12];           /* none, open (no agent speaks), heard */
+    bool shared_monitor;           /* other clients use its monitor, too */
     bool kernel_short;             /* hot-added memory is plenty, its kernel's own is not */
     uint64_t machine_maximum_bytes; /* that the machine can ever have (maxmem) */
     uint64_t memory_slots;

@@ -25,7 +25,7 @@ LAYERS = {
     "backup": "base core host hv wire store",
     "daemon": "base core host hv wire store config engine backup",
     "replay": "base core wire",
-    "cli": "base core wire config backup replay",
+    "cli": "base core host wire config backup replay",
     "agent": "base core wire",
     "copy": "base core host hv wire store backup",
     "sim": "base core host hv engine",

@@ -215,6 +215,7 @@ static void a_fixed_guest_says_why(void **state)
     g = filled(0);
     expect_reason(&g, "fixed", "its memory is locked");
     assert_null(reason_of(&g, "no-balloon"));
+    assert_int_equal(g.flag_count, 1);
     assert_string_equal(g.fixed_reason, "its memory is locked");
     assert_string_equal(g.deflate_on_oom, "yes");
     assert_string_equal(g.page_reporting, "");
