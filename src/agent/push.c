@@ -57,6 +57,8 @@ static void push_see(struct push *p, const struct push_look *look)
             p->psi_moved_usec = look->now_usec;
         p->psi_usec = look->psi_some_usec;
     }
+    if (!p->looked_usec)
+        p->began_usec = look->now_usec;
     p->looked_usec = look->now_usec;
     p->available_kib = look->available_kib;
     if (look->available_kib > p->highest_kib)
@@ -120,17 +122,34 @@ uint64_t push_fresh_usec(const struct push *p)
     return push_is_near(p) ? PUSH_FRESH_NEAR_USEC : PUSH_FRESH_FAR_USEC;
 }
 
+/* How far MemAvailable may still fall until there is a line to send. */
+static uint64_t push_distance_kib(const struct push *p)
+{
+    uint64_t line = p->watermark_now_kib;
+
+    if (p->below)
+        line = p->highest_kib > PUSH_FALL_KIB ? p->highest_kib - PUSH_FALL_KIB : 0;
+    return p->available_kib > line ? p->available_kib - line : 0;
+}
+
+/* Until the next look. */
+static uint64_t push_pace_usec(const struct push *p)
+{
+    bool moves = push_is_near(p) && p->moved_usec && p->looked_usec - p->moved_usec < PUSH_MOVES_USEC;
+    uint64_t rest_usec = p->looked_usec - (p->moved_usec > p->began_usec ? p->moved_usec : p->began_usec);
+    uint64_t still_usec = rest_usec >= PUSH_STILL_USEC ? PUSH_LOOK_STILL_USEC : PUSH_LOOK_QUIET_USEC;
+    uint64_t distance = push_distance_kib(p);
+
+    if (moves)
+        return clamp(distance * 1000 / PUSH_MOVE_KIB_MS, PUSH_LOOK_NEAR_USEC, PUSH_LOOK_QUIET_USEC);
+    return clamp(distance * 1000 / PUSH_REST_KIB_MS, still_usec, PUSH_LOOK_FAR_USEC);
+}
+
 uint64_t push_next_usec(const struct push *p)
 {
-    uint64_t wait = PUSH_LOOK_FAR_USEC;
-
     if (!p->looked_usec)
         return 0;
-    if (push_is_near(p)) {
-        bool moves = p->moved_usec && p->looked_usec - p->moved_usec < PUSH_MOVES_USEC;
-        wait = moves ? PUSH_LOOK_NEAR_USEC : PUSH_LOOK_QUIET_USEC;
-    }
-    uint64_t next = p->looked_usec + wait;
+    uint64_t next = p->looked_usec + push_pace_usec(p);
     uint64_t beat = p->sent_usec + p->heartbeat_usec;
     if (p->wanted) {
         uint64_t soon = p->sent_usec ? p->sent_usec + PUSH_SPACING_USEC : p->looked_usec;

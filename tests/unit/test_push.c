@@ -80,7 +80,7 @@ static void beats_at_rest(void **state)
     guest_init(&g, 400);
     guest_run(&g, 3500);
     assert_string_equal(g.log, "0:heartbeat 1000:heartbeat 2000:heartbeat 3000:heartbeat ");
-    assert_in_range(g.looks, 35, 40); /* every 100 ms */
+    assert_in_range(g.looks, 17, 24); /* every 200 ms, and for the heartbeats */
     push_set_heartbeat(&g.push, 5 * SEC);
     g.log[0] = '\0';
     guest_run(&g, 10 * 1000);
@@ -142,24 +142,57 @@ static void looks_closely_only_where_it_matters(void **state)
     struct guest g;
 
     (void)state;
-    guest_init(&g, 65); /* far from 32 MiB: above 64 */
+    guest_init(&g, 60);
     push_set_watermark(&g.push, 32 * MIB);
     guest_run(&g, 10 * 1000);
-    assert_in_range(g.looks, 100, 120);
-    g.available = 60 * MIB; /* near and quiet */
-    guest_run(&g, 2000); /* the jump counts as movement for a second */
-    g.looks = 0;
-    guest_run(&g, 10 * 1000);
-    assert_in_range(g.looks, 490, 520);
+    assert_in_range(g.looks, 110, 130); /* 28 MiB are 87 ms at 320 MiB/s */
     g.available -= MIB;
+    guest_run(&g, 20); /* which it takes to see that */
     g.looks = 0;
     guest_run(&g, 1000);
-    assert_in_range(g.looks, 180, 205);
-    push_set_watermark(&g.push, 64 * MIB); /* below it, quiet for hours: no busier than that */
+    assert_in_range(g.looks, 45, 60); /* it moves, and is not there yet */
+    g.available = 34 * MIB;
+    guest_run(&g, 20);
+    g.looks = 0;
+    guest_run(&g, 1000);
+    assert_in_range(g.looks, 180, 205); /* it moves, and is nearly there */
+    push_set_watermark(&g.push, 64 * MIB); /* below it and quiet */
     guest_run(&g, 2000);
     g.looks = 0;
-    guest_run(&g, 10 * 1000);
-    assert_in_range(g.looks, 490, 520);
+    guest_run(&g, 5 * 1000);
+    assert_in_range(g.looks, 190, 260);
+    guest_run(&g, 5 * 1000);
+    g.looks = 0;
+    guest_run(&g, 10 * 1000); /* for long */
+    assert_in_range(g.looks, 190, 220);
+}
+
+/* However long it rested: what falls by less than 320 MiB/s is told within 5 ms of the crossing, or as soon as lines may
+ * follow each other. From next to the watermark it takes the pace of a guest that stands still. */
+static void a_burst_after_a_long_rest_is_seen_at_once(void **state)
+{
+    static const int64_t rates[] = {50, 100, 200, 300};
+
+    (void)state;
+    for (uint64_t start_mib = 33; start_mib < 200; start_mib += 7) {
+        for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+            struct guest g;
+            uint64_t crossing_msec;
+
+            guest_init(&g, start_mib);
+            push_set_watermark(&g.push, 32 * MIB);
+            guest_run(&g, 20000 + start_mib); /* at each phase of its pace */
+            g.log[0] = '\0';
+            g.kib_per_msec = -rates[i];
+            crossing_msec = g.now / MSEC - 1000000 + (start_mib - 32) * MIB / (uint64_t)rates[i];
+            guest_run(&g, (start_mib - 32) * MIB / (uint64_t)rates[i] + 80);
+            const char *told = strstr(g.log, ":watermark");
+            assert_non_null(told);
+            while (told > g.log && told[-1] != ' ')
+                told--;
+            assert_in_range(strtoull(told, NULL, 10), crossing_msec, crossing_msec + (start_mib < 49 ? 56 : 31));
+        }
+    }
 }
 
 static void repeats_while_a_stall_lasts(void **state)
@@ -290,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(beats_at_rest), cmocka_unit_test(pushes_at_the_watermark_and_each_fall),
         cmocka_unit_test(a_grant_and_a_new_fall_are_told), cmocka_unit_test(looks_closely_only_where_it_matters),
+        cmocka_unit_test(a_burst_after_a_long_rest_is_seen_at_once),
         cmocka_unit_test(repeats_while_a_stall_lasts), cmocka_unit_test(repeats_without_pressure_information),
         cmocka_unit_test(tells_what_is_wanted), cmocka_unit_test(keeps_within_the_rate),
         cmocka_unit_test(a_full_port_drops_and_the_newest_wins), cmocka_unit_test(a_new_conversation_starts_anew),
