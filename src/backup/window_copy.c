@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "qmp_message.h"
 #include "window_private.h"
@@ -40,12 +41,23 @@ int window_take_dirty(struct window *w, struct window_disk *d, struct json_objec
     return r;
 }
 
+/* The point's name. Always later than the newest one's: two within a second, or a clock that was set back. */
+static int64_t window_point_utc_usec(const struct window *w)
+{
+    int64_t usec = w->checkpoint_utc_usec;
+    struct tm tm = {0};
+
+    if (w->parent[0] && strptime(w->parent, "%Y%m%dT%H%M%SZ", &tm) && usec / 1000000 <= timegm(&tm))
+        usec = ((int64_t)timegm(&tm) + 1) * 1000000;
+    return usec;
+}
+
 void window_build_job(struct window *w, struct window_disk *d, struct wire_text *t)
 {
     char time[WINDOW_NAME_SIZE];
 
     (void)d;
-    window_print_time(w->checkpoint_utc_usec, time, sizeof(time));
+    window_print_time(window_point_utc_usec(w), time, sizeof(time));
     wire_text_adds(t, "{");
     window_print_text(t, "repository", w->config.repository);
     wire_text_adds(t, ",");

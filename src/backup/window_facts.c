@@ -43,7 +43,7 @@ void window_print_facts(const struct window *w, struct wire_text *t)
     struct window_view v;
 
     window_look(w, &v);
-    wire_text_adds(t, "{");
+    wire_text_format(t, "{\"checkpoint_usec\":%" PRId64 ",", w->checkpoint_utc_usec);
     window_print_text(t, "consistency", window_consistency_text(w->consistency));
     wire_text_adds(t, ",");
     window_print_text(t, "freeze_policy", window_freeze_text(w->config.freeze));

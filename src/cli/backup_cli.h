@@ -33,6 +33,7 @@ void backup_time_json(struct wire_text *t, const char *time);
 void backup_definition_print(const struct cli *cli, const struct repo_manifest *m, struct wire_text *t);
 
 int cmd_backup_init(struct cli *cli);
+int cmd_backup_run(struct cli *cli);
 int cmd_backup_list(struct cli *cli);
 int cmd_backup_show(struct cli *cli);
 int cmd_backup_restore(struct cli *cli);

@@ -188,6 +188,7 @@ static const struct option_name {
     {"--format", CLI_OPTION_FORMAT, "FORMAT"},
     {"--max-age", CLI_OPTION_MAX_AGE, "TIME"},
     {"--name", CLI_OPTION_NAME, "NAME"},
+    {"--freeze", CLI_OPTION_FREEZE, "require|prefer|never"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

@@ -254,6 +254,20 @@ static void note_done(struct receiver *rx, const struct link_note *n)
                       MADV_REMOVE);
 }
 
+static void progress_say(const struct receiver *rx)
+{
+    for (size_t i = 0; i < rx->job->disks_n; i++) {
+        const struct assembly_disk *a = &rx->assembly.disks[i];
+        const struct rx_disk *d = &rx->disks[i];
+        const struct copy_progress p = {rx->job->disks[i].name, a->size_bytes, a->received_bytes, a->data_bytes,
+                                        d->stored_bytes, d->new_chunks, d->fd >= 0};
+        struct wire_text t = {0};
+
+        copy_print_progress(&t, &p);
+        say(&t, 0);
+    }
+}
+
 static void note_take(struct receiver *rx, const struct link_note *n)
 {
     struct wire_text t = {0};
@@ -269,6 +283,7 @@ static void note_take(struct receiver *rx, const struct link_note *n)
         fail(rx, n->code, n->text, n->hint);
         return;
     case LINK_NOTE_COMMITTED:
+        progress_say(rx); /* the last word on what was stored */
         copy_print_committed(&t, n->text);
         say(&t, SAY_MSEC);
         rx->exit_code = 0;
@@ -308,16 +323,7 @@ static void progress_tell(struct receiver *rx, uint64_t now_usec)
     if (now_usec - rx->told_usec < PROGRESS_USEC || rx->phase < RX_SERVING || rx->phase == RX_OVER)
         return;
     rx->told_usec = now_usec;
-    for (size_t i = 0; i < rx->job->disks_n; i++) {
-        const struct assembly_disk *a = &rx->assembly.disks[i];
-        const struct rx_disk *d = &rx->disks[i];
-        const struct copy_progress p = {rx->job->disks[i].name, a->size_bytes, a->received_bytes, a->data_bytes,
-                                        d->stored_bytes, d->new_chunks, d->fd >= 0};
-        struct wire_text t = {0};
-
-        copy_print_progress(&t, &p);
-        say(&t, 0);
-    }
+    progress_say(rx);
 }
 
 static void fail_stalled(struct receiver *rx, const char *what)
