@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "wire_error.h"
+#include "wire_history.h"
 #include "wire_status.h"
 #include "wire_why.h"
 
@@ -66,6 +67,38 @@ static void check_why(const char *text, size_t size)
     wire_text_done(&second);
 }
 
+static void history_print_again(const struct wire_history *h, struct wire_text *out)
+{
+    wire_history_begin(out, h->step_ms);
+    for (size_t i = 0; i < h->guest_count; i++)
+        wire_history_guest(out, &h->guests[i], i == 0);
+    wire_history_end(out);
+}
+
+static void check_history(const char *text, size_t size)
+{
+    struct wire_text first = {0}, second = {0};
+    struct wire_history *h = NULL, *again = NULL;
+    struct err e = {0};
+    int r = wire_history_parse(text, size, &h, &e);
+
+    if (r < 0) {
+        check_refusal(r, &e);
+        must(!h);
+        return;
+    }
+    history_print_again(h, &first);
+    must(h->step_ms == WIRE_UNKNOWN || wire_history_parse(first.data, first.length, &again, &e) == 0);
+    if (again) {
+        history_print_again(again, &second);
+        must(first.length == second.length && memcmp(first.data, second.data, first.length) == 0);
+    }
+    wire_text_done(&first);
+    wire_text_done(&second);
+    (void)wire_history_free(h);
+    (void)wire_history_free(again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
@@ -78,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     check_status(text, size);
     check_why(text, size);
+    check_history(text, size);
     r = wire_guest_parse(text, size, &g, &h, &e);
     if (r < 0)
         check_refusal(r, &e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client.h"
 #include "doctor_host.h"
@@ -8,6 +9,8 @@
 #include "wire_status.h"
 
 OWN_DEFINE(wire_status);
+
+#define VERSIONS_MAX 8 /* more than one host has installed */
 
 /* "2 warnings, 1 piece of advice" */
 static void count_text(const struct doctor_list *l, struct wire_text *out)
@@ -34,6 +37,60 @@ static void heading(const struct term *term, struct wire_text *out, const char *
     wire_text_adds(out, ": ");
     count_text(l, out);
     wire_text_adds(out, "\n");
+}
+
+/* The hypervisors of the guests, with their versions. */
+struct versions {
+    size_t count;
+    struct version {
+        const char *name; /* of the first guest with it */
+        size_t guests;
+    } items[VERSIONS_MAX];
+};
+
+static void versions_count(const struct wire_status *s, struct versions *ret)
+{
+    *ret = (struct versions){0};
+    for (size_t i = 0; s && i < s->guest_count; i++) {
+        const char *name = s->guests[i].hypervisor;
+        size_t at = 0;
+
+        while (at < ret->count && strcmp(ret->items[at].name, name) != 0)
+            at++;
+        if (!name[0] || at == VERSIONS_MAX)
+            continue;
+        ret->items[at].name = name;
+        ret->items[at].guests++;
+        if (at == ret->count)
+            ret->count++;
+    }
+}
+
+static void versions_print(const struct term *term, struct wire_text *out, const struct wire_status *s)
+{
+    struct versions v;
+
+    versions_count(s, &v);
+    for (size_t i = 0; i < v.count; i++) {
+        wire_text_adds(out, i == 0 ? "  guests run on " : ", ");
+        (void)term_text(term, out, v.items[i].name, 0);
+        wire_text_format(out, " (%zu)", v.items[i].guests);
+    }
+    wire_text_adds(out, v.count > 0 ? "\n" : "");
+}
+
+static void versions_json(struct wire_text *out, const struct wire_status *s)
+{
+    struct versions v;
+
+    versions_count(s, &v);
+    wire_text_adds(out, "\"hypervisors\":[");
+    for (size_t i = 0; i < v.count; i++) {
+        wire_text_adds(out, i == 0 ? "{\"version\":" : ",{\"version\":");
+        wire_text_string(out, v.items[i].name);
+        wire_text_format(out, ",\"guests\":%zu}", v.items[i].guests);
+    }
+    wire_text_adds(out, "],");
 }
 
 /* One line a guest: its findings are asked for by name. */
@@ -96,7 +153,9 @@ static int doctor_all(const struct cli *cli, struct doctor_list *l, struct wire_
     doctor_judge_host(&h, s, &p.text, l);
     *ret_warnings = doctor_count(l, DOCTOR_WARNING);
     if (cli->options & CLI_OPTION_JSON) {
-        wire_text_adds(out, "{\"host\":{\"findings\":");
+        wire_text_adds(out, "{\"host\":{");
+        versions_json(out, s);
+        wire_text_adds(out, "\"findings\":");
         doctor_print_json(out, l);
         wire_text_adds(out, "},\"guests\":[");
         *ret_warnings += guests_print(cli, s, l, out);
@@ -105,6 +164,7 @@ static int doctor_all(const struct cli *cli, struct doctor_list *l, struct wire_
     }
     heading(&cli->term, out, "host", s ? s->host.name : "", l);
     doctor_print(&cli->term, out, l);
+    versions_print(&cli->term, out, s);
     *ret_warnings += guests_print(cli, s, l, out);
     return CLI_DONE;
 }
