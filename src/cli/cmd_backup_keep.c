@@ -137,7 +137,8 @@ int cmd_backup_prune(struct cli *cli)
         return backup_fail(cli, &e, NULL, "nothing was pruned");
     p.repo = repo;
     p.sweeper = sweeper;
-    wire_text_format(&t, is_json ? "{\"dry_run\":%s,\"points\":[" : "", is_dry ? "true" : "false");
+    if (is_json)
+        wire_text_format(&t, "{\"dry_run\":%s,\"points\":[", is_dry ? "true" : "false");
     prune_all(&p, list);
     if (is_json)
         wire_text_format(&t, "],\"kept\":%zu,\"removed\":%zu,\"failed\":%zu}\n", p.kept, p.removed, p.failed);

@@ -36,7 +36,7 @@ static int on_io(struct sd_event_source *s, int fd, uint32_t events, void *user)
     struct guardian_link *l = user;
     struct guardian_word word;
     struct err e = {0};
-    int r;
+    int r = 0;
 
     (void)s;
     (void)events;
