@@ -63,6 +63,83 @@ def test_incremental(b):
     copy_bench.same(b.restore(second, "vda"), b.restore(third, "vda"))
 
 
+class Disk:
+    """An image as it should be: what was written, kept beside it."""
+
+    def __init__(self, q, name, size):
+        self.q, self.name, self.content = q, name, bytearray(size)
+
+    def write(self, at, length, fill):
+        self.q.io(self.name, f"write -P {fill} {at} {length}")
+        self.content[at:at + length] = bytes([fill]) * length
+
+    def zero(self, at, length):
+        self.q.io(self.name, f"write -z {at} {length}")
+        self.content[at:at + length] = bytes(length)
+
+
+def fleece(b, q, disk, number, bitmap=None):
+    """The checkpoint of a real backup (mode C): copy-before-write below the device, snapshot-access beside it."""
+    device = {"path": f"/machine/peripheral/dev-{disk}/virtio-backend", "property": "drive"}
+    cbw = {"driver": "copy-before-write", "node-name": f"cbw-{disk}", "file": disk, "target": f"fl-{disk}",
+           "on-cbw-error": "break-snapshot", "cbw-timeout": 5}
+    q.ask("blockdev-add", {"driver": "qcow2", "node-name": f"fl-{disk}", "file": {
+        "driver": "file", "filename": b.image(f"fl-{disk}-{number}", SIZE)}})
+    q.ask("transaction", {"actions": [{"type": "block-dirty-bitmap-add", "data": {
+        "node": disk, "name": f"b-{number}", "granularity": MIB}}] + ([{"type": "block-dirty-bitmap-disable", "data": {
+            "node": disk, "name": bitmap}}] if bitmap else [])})
+    q.ask("blockdev-add", {**cbw, **({"bitmap": {"node": disk, "name": bitmap}} if bitmap else {})})
+    q.ask("qom-set", {**device, "value": f"cbw-{disk}"})
+    q.ask("blockdev-add", {"driver": "snapshot-access", "node-name": f"acc-{disk}", "file": f"cbw-{disk}"})
+
+
+def fleece_end(q, disk):
+    q.ask("blockdev-del", {"node-name": f"acc-{disk}"})
+    q.ask("qom-set", {"path": f"/machine/peripheral/dev-{disk}/virtio-backend", "property": "drive", "value": disk})
+    q.ask("blockdev-del", {"node-name": f"cbw-{disk}"})
+    q.ask("blockdev-del", {"node-name": f"fl-{disk}"})
+
+
+def test_fleecing(b):
+    """As a real backup: from a snapshot, while the disk is written to, full and incremental, in an iothread. The point is the disk
+    at its checkpoint, not a byte of what came later."""
+    q = b.qemu({"vda": SIZE}, iothread=True)
+    disk, points = Disk(q, "vda", SIZE), []
+    disk.write(0, 4 * MIB, 0x11)
+    disk.write(SIZE - 512, 512, 0x22)
+    for number in range(1, 4):
+        bitmap = f"b-{number - 1}" if number > 1 else None
+        fleece(b, q, "vda", number, bitmap)
+        checkpoint = bytes(disk.content)
+        if bitmap:
+            dirty = next(m["count"] for n in q.ask("query-named-block-nodes") if n["node-name"] == "vda"
+                         for m in n["dirty-bitmaps"] if m.get("name") == bitmap)
+            c = b.copy([b.disk("vda", SIZE, parent=points[-1][0], dirty_bytes=dirty)])
+            q.ask("transaction", {"actions": [
+                {"type": "block-dirty-bitmap-add", "data": {"node": "acc-vda", "name": "cp", "disabled": True, "granularity": MIB}},
+                {"type": "block-dirty-bitmap-merge", "data": {"node": "acc-vda", "target": "cp",
+                                                              "bitmaps": [{"node": "vda", "name": bitmap}]}}]})
+        else:
+            c = b.copy([b.disk("vda", SIZE)])
+        q.attach("vda", c.socket("vda"))
+        how = {"sync": "bitmap", "bitmap": "cp", "bitmap-mode": "never"} if bitmap else {"sync": "full"}
+        disk.write(MIB, MIB + 4096, 0x30 + number)  # before the job has begun
+        q.ask("blockdev-backup", {"job-id": "job-vda", "device": "acc-vda", "target": "tg-vda", "auto-dismiss": False,
+                                  "speed": 8 * MIB, "x-perf": {"max-workers": 8}, **how})
+        disk.write(3 * MIB + 512, 2 * MIB, 0x40 + number)  # while it runs, into what was copied and what was not
+        disk.zero(5 * MIB, 64 << 10)
+        disk.write(SIZE - 1024, 512, 0x50 + number)
+        assert q.end("vda") == ""
+        points.append((c.finish(), checkpoint))
+        fleece_end(q, "vda")
+        if bitmap:
+            q.ask("block-dirty-bitmap-remove", {"node": "vda", "name": bitmap})
+    q.quit()
+    for point, checkpoint in points:
+        with open(b.restore(point, "vda"), "rb") as f:
+            assert f.read() == checkpoint, f"point {point} is not the disk at its checkpoint"
+
+
 def test_sizes(b):
     """Disks smaller than a chunk, than a piece; exactly some chunks; empty ones."""
     for size in (512, 4096, 65536, 66048, MIB, 2 * MIB, 2 * MIB + 512):
