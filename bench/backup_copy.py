@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """BENCH=backup-copy: what a full backup of one disk costs.
 
-The same snapshot (copy-before-write filter and snapshot-access, as in a real backup) of a 1 GiB disk with 480 MiB of files of this
-machine's /usr is read by
+The same snapshot (copy-before-write filter and snapshot-access, as in a real backup) of a 1 GiB disk with 480 MiB of files
+of this machine's /usr is read by
 
     ballast raw     QEMU pushes into ballast-copy, which writes a raw file: receiving and putting together, no hash, no zstd
     ballast         the same into a new repository: SHA-256 and zstd as well
     nbdcopy         from an NBD export of QEMU's into a raw file
     qemu-img        convert -W -m 16, the same
 
-one after the other, several rounds, all targets on one file system (tmpfs where there is one: processors are measured, not disks). CPU seconds are
-those of QEMU and of the other side together. RSS is the sum of both processes' PSS: pages that they share count once.
+    virtnbdbackup   -z (lz4) of a libvirt domain with the same content, where root and the packages are there (virtnbd.py)
+
+one after the other, several rounds, all targets on one file system (tmpfs where there is one: processors are measured, not
+disks). CPU seconds are those of QEMU and of the other side together. Memory is the sum of both processes' PSS: pages that
+they share count once.
 
     /usr/bin/python3 bench/backup_copy.py [--rounds N] [--directory DIR]
 """
@@ -29,6 +32,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 import copy_bench  # noqa: E402
+import virtnbd  # noqa: E402
 from copy_bench import MIB, run  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("BALLAST_BUILD", os.path.join(ROOT, "build")))
@@ -114,11 +118,12 @@ class Bench(copy_bench.Bench):
         self.q.ask("block-export-add", {"type": "nbd", "id": "e", "node-name": "acc", "name": "acc"})
         self.url = f"nbd+unix:///acc?socket={self.nbd}"
 
-    def measured(self, function):
+    def measured(self, function, qemu=None):
         """(wall seconds, CPU seconds of QEMU, of the other side)"""
-        begun = (time.monotonic(), process_cpu(self.q.process.pid), children_cpu())
+        pid = qemu or self.q.process.pid
+        begun = (time.monotonic(), process_cpu(pid), children_cpu())
         function()
-        return (time.monotonic() - begun[0], process_cpu(self.q.process.pid) - begun[1], children_cpu() - begun[2])
+        return (time.monotonic() - begun[0], process_cpu(pid) - begun[1], children_cpu() - begun[2])
 
     def check(self):
         """All raw targets are the same; the first one is the reference."""
@@ -163,6 +168,29 @@ class Bench(copy_bench.Bench):
 
     def qemu_img(self):
         run("qemu-img", "convert", "-n", "-W", "-m", "16", "-f", "raw", "-O", "raw", self.url, self.target)
+
+    def virtnbdbackup(self, v):
+        out = os.path.join(self.directory, "virt-out")
+        v.backup(out)
+        size_mib = int(run("du", "-sk", out).split()[0]) / 1024
+        run("rm", "-rf", out)
+        return size_mib
+
+    def against_virtnbdbackup(self, rounds):
+        """Rounds of both in turns: rows of ballast, of virtnbdbackup, MiB that it stored; None: it can't be measured here."""
+        why_not = virtnbd.missing()
+        if why_not:
+            print(why_not, file=sys.stderr)
+            return None
+        image = os.path.join(self.directory, "virt.qcow2")
+        run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", self.reference, image)
+        ours, theirs, sizes = [], [], []
+        with virtnbd.Virtnbd(self.directory, image) as v:
+            for i in range(rounds + 1):
+                theirs.append(self.measured(lambda: sizes.append(self.virtnbdbackup(v)), v.qemu_pid))
+                ours.append(self.measured(self.ballast))
+                run("rm", "-rf", self.last[0])
+        return ours[1:], theirs[1:], sizes[-1]
 
     def restored(self):
         """The repository's last point is right, and how many bytes it takes."""
@@ -212,6 +240,14 @@ def tell(results, rounds):
         report("hash + zstd", metric, values[0], "s", rounds, "nbdcopy, which does neither", values[1])
 
 
+def tell_virtnbd(ours, theirs, rounds):
+    name = "virtnbdbackup -z"
+    for metric, of in (("CPU", lambda r: r[1] + r[2]), ("wall", lambda r: r[0])):
+        a, than = (statistics.median(of(r) for r in rows) for rows in (ours, theirs))
+        met = statistics.median(of(x) / of(y) for x, y in zip(ours, theirs)) < 1
+        report("hash + zstd", metric, a, "s", rounds, name, than, *(("less CPU", met) if metric == "CPU" else (None, None)))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -240,6 +276,10 @@ def main():
         tell(results, options.rounds)
         report("memory", "most PSS", memory[0], "MiB", 1, "goal", 64, "< 64 MiB", memory[0] < 64)
         report("size", "repository", stored_mib, "MiB", 1, "data on the disk", DATA / MIB)
+        virt = b.against_virtnbdbackup(options.rounds)
+        if virt:
+            tell_virtnbd(virt[0], virt[1], options.rounds)
+            report("size", "repository", stored_mib, "MiB", 1, "virtnbdbackup -z", virt[2])
     return 0
 
 
