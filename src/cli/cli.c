@@ -62,6 +62,17 @@ const struct cli_command cli_commands[] = {
      "tells what that one lacks. Each finding says what to type or to write where, in the words of QEMU, libvirt and Proxmox "
      "VE. Warnings (!) are what does not work as it should, advice (-) what would work better. Exit code 4: there are "
      "warnings."},
+    {"record", cmd_record, CLI_OPTION_JSON | CLI_OPTION_FOR, 0, 1, "[FILE] [--for TIME] [--json]",
+     "writes what is decided, and all it goes by, to a file",
+     "Records from now on, until Ctrl-C or for TIME (\"30 s\", 5min): the state of all guests, then everything that decisions go "
+     "by, and the decisions. Without FILE it goes to stdout. A record holds names and sizes of guests and no secrets; with "
+     "`ballast replay FILE` every decision in it is made again. ballastd waits for nobody: where the file can't be written fast "
+     "enough, the recording breaks off and says so."},
+    {"replay", cmd_replay, CLI_OPTION_JSON, 1, 1, "FILE [--json]",
+     "decides again what was recorded, and compares",
+     "Makes each decision of a record once more, with the same code and from the same inputs, and compares all that comes out, "
+     "byte for byte. Says the first that differs, with what it went by. Needs no ballastd. Exit code 1: a decision differs; "
+     "4: all are the same, but the record was made by other rules or another configuration, or has no end."},
     {"check-config", cmd_check_config, CLI_OPTION_JSON, 0, 1, "[FILE] [--json]",
      "looks for mistakes in the configuration",
      "Reads FILE (default: the one ballastd would read, with guests.d beside it) and says each mistake with file, "
@@ -176,6 +187,7 @@ static const struct option_name {
     {"--json", CLI_OPTION_JSON, NULL},
     {"--watch", CLI_OPTION_WATCH, NULL},
     {"--save", CLI_OPTION_SAVE, NULL},
+    {"--for", CLI_OPTION_FOR, "VALUE"},
     {"--help", CLI_OPTION_HELP, NULL},
     {"-h", CLI_OPTION_HELP, NULL},
     {"--version", CLI_OPTION_VERSION, NULL},

@@ -99,6 +99,8 @@ int cmd_show(struct cli *cli);
 int cmd_top(struct cli *cli);
 int cmd_doctor(struct cli *cli);
 int cmd_why(struct cli *cli);
+int cmd_record(struct cli *cli);
+int cmd_replay(struct cli *cli);
 int cmd_check_config(struct cli *cli);
 int cmd_dump(struct cli *cli);
 int cmd_notify_test(struct cli *cli);

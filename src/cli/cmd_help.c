@@ -16,6 +16,7 @@ static const char options_text[] =
     "  --json         one JSON document on stdout and nothing else\n"
     "  --watch        shown anew each second\n"
     "  --save         set: for good, and not only until ballastd ends\n"
+    "  --for VALUE    record: how long (30s)\n"
     "  --help         help on a command\n"
     "  --version      same as `ballast version`\n"
     "\n"

@@ -17,6 +17,7 @@
 #include "host.h"
 #include "log.h"
 #include "own.h"
+#include "record_api.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
 #define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
@@ -180,6 +181,8 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
         attach_request(d->attach, what, rq, ret);
     else if (what == API_OPERATION_BACKUP || what == API_OPERATION_BACKUP_RUN || what == API_OPERATION_BACKUP_CANCEL)
         backup_request(d->backup, what, rq, ret);
+    else if (what == API_OPERATION_RECORD || what == API_OPERATION_RECORD_READ || what == API_OPERATION_RECORD_STOP)
+        record_request(d->recorder, what, daemon_now_usec(), rq, ret);
     else
         operate_request(d->operate, what, rq, ret);
 }
@@ -407,6 +410,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->engine = engine_free(d->engine);
     d->history = history_free(d->history);
     why_done(&d->why);
+    d->recorder = recorder_free(d->recorder);
     d->operate = operate_free(d->operate);
     d->attach = attach_free(d->attach);
     d->notify = notify_free(d->notify);

@@ -57,8 +57,15 @@ static void daemon_on_decided(void *user, enum decide_why why, uint64_t now_usec
 {
     struct daemon *d = user;
 
-    (void)why;
     why_decided(&d->why, d->engine, now_usec);
+    recorder_decided(d->recorder, why, now_usec);
+}
+
+static void daemon_on_input(void *user, const struct engine_guest *g, const struct input *in)
+{
+    struct daemon *d = user;
+
+    recorder_input(d->recorder, g, in);
 }
 
 static void daemon_on_appeared(void *user, const struct engine_guest *g)
@@ -76,6 +83,7 @@ static void daemon_on_vanished(void *user, const struct engine_guest *g, const c
     struct daemon *d = user;
 
     history_vanished(d->history, engine_guest_slot(d->engine, g));
+    recorder_vanished(d->recorder, g);
     if (d->is_stopping)
         return;
     tell_vanished(&d->tell, g, reason);
@@ -130,6 +138,7 @@ int daemon_open_engine(struct daemon *d, struct err *e)
         .wake = daemon_on_wake,
         .ordered = daemon_on_ordered,
         .decided = daemon_on_decided,
+        .input = daemon_on_input,
         .appeared = daemon_on_appeared,
         .vanished = daemon_on_vanished,
         .happened = daemon_on_happened,
@@ -141,5 +150,11 @@ int daemon_open_engine(struct daemon *d, struct err *e)
     int r = why_init(&d->why, ENGINE_GUESTS_MAX, d->options.dry_run, e);
 
     d->status.why = &d->why;
-    return r < 0 ? r : engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
+    if (r >= 0)
+        r = engine_new(&config, &env, ENGINE_GUESTS_MAX, &d->engine, e);
+    if (r < 0)
+        return r;
+    const struct recorder_env recorded = {.engine = d->engine, .config_hash = &d->status.config_hash,
+                                          .host_name = d->host_name, .guests_max = ENGINE_GUESTS_MAX};
+    return recorder_new(&recorded, &d->recorder, e);
 }

@@ -18,6 +18,7 @@
 #include "operate.h"
 #include "options.h"
 #include "paths.h"
+#include "recorder.h"
 #include "status.h"
 #include "tell.h"
 #include "why.h"
@@ -43,6 +44,7 @@ struct daemon {
     struct attach *attach;
     struct backup *backup;
     struct why why;
+    struct recorder *recorder;
     struct status status;
     struct tell tell;
     struct notify *notify;

@@ -225,10 +225,15 @@ void recorder_decided(struct recorder *r, enum decide_why why, uint64_t now_usec
 
 /* ---- fetching ---- */
 
+bool recorder_has(const struct recorder *r, uint64_t id)
+{
+    return r->room && id == r->id;
+}
+
 int recorder_read(struct recorder *r, uint64_t id, uint64_t from, uint64_t now_usec, struct wire_text *out,
                   bool *ret_ended, struct err *e)
 {
-    if (!r->room || id != r->id)
+    if (!recorder_has(r, id))
         return err_set(e, ESRCH, "there is no recording %" PRIu64 ": it was not fetched for %llu s, or ballastd was "
                        "restarted", id, RECORDER_PATIENCE_USEC / USEC_PER_SEC);
     if (from < r->begin || from > r->end)

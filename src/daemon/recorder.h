@@ -37,6 +37,9 @@ OWN_DEFINE(recorder);
  * guests, -ENOMEM. Not to be called while the engine decides. */
 int64_t recorder_start(struct recorder *r, uid_t uid, uint64_t now_usec, uint64_t wall_sec, struct err *e);
 
+/* There is this recording, running or ended. */
+bool recorder_has(const struct recorder *r, uint64_t id);
+
 /* Ends it with this reason in its last line; what was not fetched yet still can be. */
 void recorder_stop(struct recorder *r, const char *reason);
 
