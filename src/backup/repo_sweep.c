@@ -131,7 +131,10 @@ int repo_point_remove(struct repo_sweeper *s, const char *identity, const char *
         return err_set(e, EPERM, "point '%s/%s' is protected", identity, time);
     gone_path(identity, time, gone);
     r = repo->fs->ops->rename(repo->fs, repo_point_path(identity, time, NULL, path), gone, e);
-    return r < 0 ? r : gone_finish(repo, identity, time, e);
+    if (r == 0)
+        r = gone_finish(repo, identity, time, e);
+    (void)snprintf(path, sizeof(path), REPO_VM "/%s", identity);
+    return r < 0 ? r : repo->fs->ops->sync_directory(repo->fs, path, e);
 }
 
 struct tidying {
@@ -410,8 +413,10 @@ int repo_sweep(struct repo_sweeper *s, bool is_dry, struct repo_swept *ret, stru
     struct repo_hold_list holds;
     struct repo_marks marks = {0};
     struct sweeping w = {.repo = s->repo, .marks = &marks, .holds = &holds, .is_dry = is_dry, .swept = &swept};
-    int r = repo_hold_list(s->repo, &holds, e); /* before the marks: a backup that ends now has its manifest there */
+    int r = is_dry ? 0 : s->repo->fs->ops->sync_all(s->repo->fs, e); /* no crash brings a removed point back without its chunks */
 
+    if (r == 0)
+        r = repo_hold_list(s->repo, &holds, e); /* before the marks: a backup that ends now has its manifest there */
     if (r < 0)
         return r;
     cutoffs_find(s, &w);
