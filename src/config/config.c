@@ -165,6 +165,11 @@ static uint64_t backup_value(const struct config_store *s, enum config_backup_ke
 static void list_backup(const struct config_store *s, struct config_backup *ret)
 {
     *ret = (struct config_backup){
+        .schedules = s->schedules,
+        .schedule_count = s->schedule_count,
+        .quiet_from_min = s->quiet_from_min,
+        .quiet_to_min = s->quiet_to_min,
+        .concurrency = (unsigned)backup_value(s, CONFIG_BACKUP_CONCURRENCY),
         .freeze = (unsigned)backup_value(s, CONFIG_BACKUP_FREEZE),
         .freeze_usec = backup_value(s, CONFIG_BACKUP_FREEZE_TIMEOUT),
         .checkpoint_usec = backup_value(s, CONFIG_BACKUP_CHECKPOINT_TIMEOUT),

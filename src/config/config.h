@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "calendar.h"
 #include "decide.h"
 #include "err.h"
 #include "guest.h"
@@ -19,6 +20,7 @@
 #define CONFIG_GUESTS_MAX 16384         /* entries, patterns included; as many as one daemon drives */
 #define CONFIG_PATTERNS_MAX 1024        /* each new guest is compared with every pattern */
 #define CONFIG_DIRECTORIES_MAX 64       /* monitor directories: each is watched */
+#define CONFIG_SCHEDULES_MAX 256       /* each is compared with each guest once a minute */
 #define CONFIG_NESTING_MAX 16           /* the format itself nests 5 deep */
 #define CONFIG_ANCHORS_MAX 256          /* libyaml searches them one by one */
 #define CONFIG_ALIASES_MAX 4096
@@ -42,8 +44,33 @@ struct config_notify {
     uint64_t timeout_usec, interval_usec, stuck_after_usec;
 };
 
-/* How guests are backed up. */
+/* Which points of a guest are kept, by what they are the last of (ballast backup prune). */
+enum config_keep_key {
+    CONFIG_KEEP_LAST,
+    CONFIG_KEEP_HOURLY,
+    CONFIG_KEEP_DAILY,
+    CONFIG_KEEP_WEEKLY,
+    CONFIG_KEEP_MONTHLY,
+    CONFIG_KEEP_YEARLY,
+    CONFIG_KEEP_KEYS
+};
+
+/* Backups made by themselves. */
+struct config_schedule {
+    char *guests;  /* a name or shell pattern */
+    char *at_text; /* as written */
+    struct calendar at;
+    unsigned keep[CONFIG_KEEP_KEYS];
+    bool keeps;            /* one of them is not 0: what is beyond them is pruned after each backup */
+    uint64_t max_age_usec; /* a last point older than this is told of; 0: twice the time between two of the schedule */
+};
+
+/* How guests are backed up, and when. */
 struct config_backup {
+    const struct config_schedule *schedules;
+    size_t schedule_count;
+    unsigned quiet_from_min, quiet_to_min; /* minutes since midnight on the wall; the same: no quiet hours */
+    unsigned concurrency;                  /* scheduled ones at once */
     unsigned freeze; /* enum config_freeze */
     uint64_t freeze_usec, checkpoint_usec, limit_usec;
     uint64_t bandwidth_kib; /* a second; 0: no limit */

@@ -114,6 +114,8 @@ static const char *const section_titles[CONFIG_SECTION_COUNT] = {
     "defaults, and each entry of guests: one guest's memory",
     "notify: a command that is run when something needs a person's eye",
     "backup: live backup",
+    "backup.schedules: backups made by themselves (a list; each entry has these keys, and keep)",
+    "backup.schedules.keep: which points of a guest stay when a new one is made",
 };
 
 /* Words of help, broken at 100 columns behind an indent of four. */
@@ -208,7 +210,7 @@ static void print_manual_key(FILE *out, const struct config_key *k)
 void config_manual_print(FILE *out)
 {
     static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS", "NOTIFY",
-                                                             "BACKUP"};
+                                                             "BACKUP", "BACKUP SCHEDULES", "KEEP"};
 
     for (unsigned section = 0; section < CONFIG_SECTION_COUNT; section++) {
         (void)fprintf(out, ".SH %s\n", titles[section]);

@@ -34,6 +34,10 @@
 #define BACKUP_LIMIT_DEFAULT (15 * SECOND)      /* the two above and as long again for the thaw */
 #define BACKUP_LIMIT_MAX (300 * SECOND)         /* programs give up their disks after minutes */
 #define BACKUP_BANDWIDTH_MIN MIB                /* below it a copy outlives what its fleecing image has room for */
+#define BACKUP_CONCURRENCY_MAX 16               /* more only make each other wait for the same disks */
+#define SCHEDULE_GUESTS_MAX 128
+#define SCHEDULE_AGE_MAX (3660 * 86400 * SECOND) /* ten years: as good as never */
+#define KEEP_MAX 100000                         /* eleven years of hourly points */
 
 #define GUEST_TAX_MAX 9999 /* 99.99 %: at 100 % idle memory would weigh nothing, and a weight of 0 gets nothing */
 
@@ -203,6 +207,34 @@ const struct config_key config_keys[] = {
      BACKUP_LIMIT_DEFAULT, NULL, false, "After this the guardian continues and thaws the guest, whatever ballastd does."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BANDWIDTH, "bandwidth", CONFIG_SIZE, BACKUP_BANDWIDTH_MIN, CONFIG_SIZE_MAX, 0, 0,
      NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_CONCURRENCY, "concurrency", CONFIG_INTEGER, 1, BACKUP_CONCURRENCY_MAX, 0, 0, NULL, 1,
+     NULL, false, "How many scheduled backups may run at once. Those that are asked for by hand run beside them."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_QUIET_HOURS, "quiet-hours", CONFIG_TEXT, 1, CALENDAR_INPUT_MAX, 0, 0, NULL, 0,
+     "none", false, "A time of the day in which no scheduled backup begins, such as 08:00-18:00. What becomes due in it begins "
+     "when it ends."},
+
+    {CONFIG_SECTION_SCHEDULE, CONFIG_SCHEDULE_GUESTS, "guests", CONFIG_TEXT, 1, SCHEDULE_GUESTS_MAX, 0, 0, NULL, 0,
+     "none: it must be written", false, "The guests to back up: a name, or a shell pattern such as \"web*\" in quotes."},
+    {CONFIG_SECTION_SCHEDULE, CONFIG_SCHEDULE_AT, "at", CONFIG_TEXT, 1, CALENDAR_INPUT_MAX, 0, 0, NULL, 0,
+     "none: it must be written", false,
+     "When, as systemd.time(7) writes it: hourly, daily, weekly, monthly, yearly, or weekdays, date and time such as 'Mon..Fri "
+     "03:00' or '*:0/15'. What was missed while ballastd did not run is made up for once."},
+    {CONFIG_SECTION_SCHEDULE, CONFIG_SCHEDULE_MAX_AGE, "max-age", CONFIG_TIME, SECOND, SCHEDULE_AGE_MAX, 0, 0, NULL, 0,
+     "twice the time between two backups of the schedule", false,
+     "A guest whose last point is older than this is told of by the notify command."},
+
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_LAST, "last", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "How many of the newest points to keep. Where no count is given, nothing is ever removed."},
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_HOURLY, "hourly", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "For how many hours that have points to keep the last one of each."},
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_DAILY, "daily", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "The same for days."},
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_WEEKLY, "weekly", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "The same for weeks."},
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_MONTHLY, "monthly", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "The same for months."},
+    {CONFIG_SECTION_KEEP, CONFIG_KEEP_YEARLY, "yearly", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
+     "The same for years."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 
@@ -213,7 +245,7 @@ const struct config_top config_tops[] = {
     {"guests", true, "Values for guests by name or shell pattern."},
     {"meter", false, "Metering of what each guest held."},
     {"tariffs", false, "Prices of memory."},
-    {"backup", true, "Live backup: where it goes."},
+    {"backup", true, "Live backup: where it goes, how, and when."},
     {"notify", true, "A command that is run when something needs a person's eye."},
 };
 const size_t config_top_count = sizeof(config_tops) / sizeof(config_tops[0]);

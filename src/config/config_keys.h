@@ -17,6 +17,8 @@ enum config_section {
     CONFIG_SECTION_GUEST,    /* `defaults` and each entry of `guests` */
     CONFIG_SECTION_NOTIFY,
     CONFIG_SECTION_BACKUP,
+    CONFIG_SECTION_SCHEDULE, /* keys of one entry of backup.schedules */
+    CONFIG_SECTION_KEEP,     /* of its `keep` */
     CONFIG_SECTION_COUNT
 };
 
@@ -106,7 +108,16 @@ enum config_backup_key {
     CONFIG_BACKUP_CHECKPOINT_TIMEOUT,
     CONFIG_BACKUP_FREEZE_LIMIT,
     CONFIG_BACKUP_BANDWIDTH,
+    CONFIG_BACKUP_CONCURRENCY,
+    CONFIG_BACKUP_QUIET_HOURS,
     CONFIG_BACKUP_KEYS
+};
+
+enum config_schedule_key {
+    CONFIG_SCHEDULE_GUESTS,
+    CONFIG_SCHEDULE_AT,
+    CONFIG_SCHEDULE_MAX_AGE,
+    CONFIG_SCHEDULE_KEYS
 };
 
 /* `backup.freeze`. */

@@ -41,6 +41,11 @@ struct config_store *config_store_free(struct config_store *s)
         free(s->directories[i]);
     entries_done(s->entries, s->entry_count);
     entries_done(s->saved, s->saved_count);
+    for (size_t i = 0; i < s->schedule_count; i++) {
+        free(s->schedules[i].guests);
+        free(s->schedules[i].at_text);
+    }
+    free(s->schedules);
     free(s->notify.command);
     free(s->defaults.owner);
     free(s->defaults.qmp);
@@ -136,6 +141,21 @@ int config_store_add_entry(struct config_store *s, const char *name, size_t len,
     measure_pattern(entry);
     s->entry_count++;
     *ret = entry;
+    return 0;
+}
+
+int config_store_add_schedule(struct config_store *s, struct config_schedule **ret, struct err *e)
+{
+    struct config_schedule *larger;
+
+    if (s->schedule_count == CONFIG_SCHEDULES_MAX)
+        return err_set(e, E2BIG, "more than %d entries of backup.schedules", CONFIG_SCHEDULES_MAX);
+    larger = realloc(s->schedules, (s->schedule_count + 1) * sizeof(*larger));
+    if (!larger)
+        return no_memory(e);
+    s->schedules = larger;
+    *ret = &s->schedules[s->schedule_count++];
+    **ret = (struct config_schedule){0};
     return 0;
 }
 

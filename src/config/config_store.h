@@ -68,6 +68,9 @@ struct config_store {
     uint32_t backup_set;    /* bit: enum config_backup_key */
     uint64_t backup[CONFIG_BACKUP_KEYS];
     char *repository;       /* backup.repository, owned; NULL: not set */
+    unsigned quiet_from_min, quiet_to_min;
+    struct config_schedule *schedules; /* texts owned */
+    size_t schedule_count;
     uint64_t mode_fallback; /* enum guest_mode where nothing is said */
 };
 
@@ -83,6 +86,9 @@ int config_store_add_entry(struct config_store *s, const char *name, size_t len,
 
 /* A monitor directory (copied); -ENOMEM, -E2BIG. */
 int config_store_add_directory(struct config_store *s, const char *path, size_t len, struct err *e);
+
+/* A new, empty schedule; -ENOMEM, -E2BIG beyond CONFIG_SCHEDULES_MAX. Valid until the next call. */
+int config_store_add_schedule(struct config_store *s, struct config_schedule **ret, struct err *e);
 
 /* Puts the entries in the order that config_store_match() searches. */
 void config_store_sort(struct config_store *s);

@@ -252,7 +252,8 @@ static void the_hash_follows_the_meaning(void **state)
 static void the_table_is_sound(void **state)
 {
     static const unsigned counts[CONFIG_SECTION_COUNT] = {CONFIG_HOST_KEYS, CONFIG_DISCOVER_KEYS, CONFIG_GUEST_KEYS,
-                                                          CONFIG_NOTIFY_KEYS, CONFIG_BACKUP_KEYS};
+                                                          CONFIG_NOTIFY_KEYS, CONFIG_BACKUP_KEYS, CONFIG_SCHEDULE_KEYS,
+                                                          CONFIG_KEEP_KEYS};
     size_t total = 0;
     char text[CONFIG_KEY_TEXT_SIZE];
 
@@ -286,9 +287,40 @@ static void the_table_is_sound(void **state)
     }
 }
 
+static void schedules_are_read(void **state)
+{
+    static const char text[] = "backup:\n  repository: /srv/b\n  quiet-hours: 08:00-18:00\n  concurrency: 3\n  schedules:\n"
+                               "  - {guests: \"web*\", at: daily, keep: {last: 3, daily: 7, weekly: 4}}\n"
+                               "  - guests: db\n    at: Mon..Fri *:0/15\n    max-age: 1 h\n";
+    struct config_list problems;
+    AUTO(config) struct config *c = NULL;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(config_parse(text, sizeof(text) - 1, "t.yaml", 16ULL << 30, &c, &problems, &e), 0);
+    assert_int_equal(c->warnings.count, 0);
+    assert_int_equal(c->backup.quiet_from_min, 8 * 60);
+    assert_int_equal(c->backup.quiet_to_min, 18 * 60);
+    assert_int_equal(c->backup.concurrency, 3);
+    assert_int_equal(c->backup.schedule_count, 2);
+    const struct config_schedule *s = c->backup.schedules;
+    assert_string_equal(s[0].guests, "web*");
+    assert_string_equal(s[0].at_text, "daily");
+    assert_true(s[0].keeps);
+    assert_int_equal(s[0].keep[CONFIG_KEEP_LAST], 3);
+    assert_int_equal(s[0].keep[CONFIG_KEEP_HOURLY], 0);
+    assert_int_equal(s[0].keep[CONFIG_KEEP_WEEKLY], 4);
+    assert_int_equal(s[0].max_age_usec, 0);
+    assert_int_equal(s[1].at.weekdays, 0x3e);
+    assert_int_equal(s[1].at.minutes, 1 | 1ULL << 15 | 1ULL << 30 | 1ULL << 45);
+    assert_false(s[1].keeps);
+    assert_int_equal(s[1].max_age_usec, 3600000000ULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(schedules_are_read),
         cmocka_unit_test(everything_is_optional),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(the_most_specific_entry_wins),
