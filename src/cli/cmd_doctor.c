@@ -135,20 +135,26 @@ static size_t guests_print(const struct cli *cli, const struct wire_status *s, s
     return warnings;
 }
 
+static int status_get(const struct cli *cli, struct wire_status **ret, struct cli_problem *p)
+{
+    struct wire_text body = {0};
+    struct err e = {0};
+    int r = client_get(cli, "/v1/status", NULL, &body, p);
+
+    if (r == CLI_DONE && wire_status_parse(body.data, body.length, ret, &e) < 0)
+        r = cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is no status: %s", cli->socket_path, e.text);
+    wire_text_done(&body);
+    return r;
+}
+
 static int doctor_all(const struct cli *cli, struct doctor_list *l, struct wire_text *out, size_t *ret_warnings)
 {
     AUTO(wire_status) struct wire_status *s = NULL;
-    struct wire_text body = {0};
     struct doctor_host h;
     struct cli_problem p = {0};
-    struct err e = {0};
 
     doctor_host_read("", &h);
-    if (client_get(cli, "/v1/status", NULL, &body, &p) == CLI_DONE &&
-        wire_status_parse(body.data, body.length, &s, &e) < 0)
-        (void)cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is no status: %s", cli->socket_path, e.text);
-    wire_text_done(&body);
-    if (s)
+    if (status_get(cli, &s, &p) == CLI_DONE) /* else p is a finding */
         doctor_host_read_daemon("", cli->socket_path, &s->daemon, &h);
     doctor_judge_host(&h, s, &p.text, l);
     *ret_warnings = doctor_count(l, DOCTOR_WARNING);
@@ -169,23 +175,21 @@ static int doctor_all(const struct cli *cli, struct doctor_list *l, struct wire_
     return CLI_DONE;
 }
 
-/* For where sockets belong; what is not known stays so. */
-static void daemon_get(const struct cli *cli, struct wire_daemon *ret)
+/* What ballastd said of something by that name and of no guest that it knows: a second socket, say. */
+static void judge_said(const struct wire_status *s, const char *name, struct doctor_list *l)
 {
-    struct wire_text body = {0};
-    struct cli_problem ignored;
-    struct err e = {0};
+    char quoted[WIRE_NAME_SIZE + 2];
 
-    wire_daemon_clear(ret);
-    if (client_get(cli, "/v1/version", NULL, &body, &ignored) == CLI_DONE)
-        (void)wire_daemon_parse(body.data, body.length, ret, &e);
-    wire_text_done(&body);
+    (void)snprintf(quoted, sizeof(quoted), "'%s'", name);
+    for (size_t i = 0; i < s->warning_count; i++)
+        if (strstr(s->warnings[i].text, quoted))
+            (void)doctor_add(l, DOCTOR_WARNING, "ballastd", "ballastd says: %s", s->warnings[i].text);
 }
 
 static int doctor_one(const struct cli *cli, struct doctor_list *l, struct wire_text *out, size_t *ret_warnings)
 {
+    AUTO(wire_status) struct wire_status *s = NULL;
     struct wire_text body = {0};
-    struct wire_daemon d;
     struct wire_guest g;
     struct wire_host h;
     struct cli_problem p;
@@ -195,10 +199,12 @@ static int doctor_one(const struct cli *cli, struct doctor_list *l, struct wire_
     if (r == CLI_DONE && wire_guest_parse(body.data, body.length, &g, &h, &e) < 0)
         r = cli_problem_set(&p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is no guest: %s", cli->socket_path, e.text);
     wire_text_done(&body);
+    if (r == CLI_DONE)
+        r = status_get(cli, &s, &p);
     if (r != CLI_DONE)
         return cli_complain(cli, &p);
-    daemon_get(cli, &d);
-    doctor_judge_guest(&g, d.guests_dir, l);
+    doctor_judge_guest(&g, s->daemon.guests_dir, l);
+    judge_said(s, g.name, l);
     *ret_warnings = doctor_count(l, DOCTOR_WARNING);
     if (cli->options & CLI_OPTION_JSON) {
         wire_text_adds(out, "{\"guests\":[");

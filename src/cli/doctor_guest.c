@@ -127,7 +127,7 @@ static void judge_plug(const struct wire_guest *g, struct doctor_list *l)
     doctor_change(f, " -m %" PRIu64 "M,maxmem=%" PRIu64 "M -object memory-backend-ram,id=vmem,size=%" PRIu64 "M "
                   "-device virtio-mem-pci,id=vmem0,memdev=vmem,requested-size=0",
                   MIB(boot), MIB(most), MIB(most - boot));
-    doctor_change(f, "libvirt, virsh edit (8.0 or newer):");
+    doctor_change(f, "libvirt 8.0 or newer, virsh edit (it may ask for a <numa> cell in <cpu>, too):");
     doctor_change(f, " <maxMemory slots='1' unit='MiB'>%" PRIu64 "</maxMemory>", MIB(most));
     doctor_change(f, " <memory model='virtio-mem'><target><size unit='MiB'>%" PRIu64 "</size><node>0</node><block "
                   "unit='MiB'>2</block><requested unit='MiB'>0</requested></target></memory>", MIB(most - boot));

@@ -223,6 +223,23 @@ static void commands_show_what_the_daemon_says(void **state)
     expect_json(RUN(r, "dump"), 0, "dump");
 }
 
+static void doctor_and_top_ask_the_daemon(void **state)
+{
+    struct rig *r = *state;
+
+    child_start(r, daemon_serve, "");
+    expect(RUN(r, "doctor"), 4, "host node1: ", "");
+    expect(RUN(r, "doctor"), 4, "; see: ballast doctor web1", "");
+    expect(RUN(r, "doctor"), 4, "guests run on QEMU 7.2.15 (1)", "");
+    expect(RUN(r, "doctor", "web1"), 4, "it has no balloon device", "");
+    expect_json(RUN(r, "doctor", "--json"), 4, "host");
+    expect_json(RUN(r, "doctor", "web1", "--json"), 4, "guests");
+    expect(RUN(r, "doctor", "nope"), 1, "", "there is no guest 'nope'");
+    expect(RUN(r, "doctor", ""), 2, "", "the guest's name is empty");
+    expect_json(RUN(r, "top", "--json"), 0, "history");
+    expect(RUN(r, "top"), 2, "", "top needs a terminal");
+}
+
 static void unknown_guests_are_told_with_the_known_ones(void **state)
 {
     struct rig *r = *state;
@@ -301,6 +318,10 @@ static void without_a_daemon_it_is_3(void **state)
     expect(RUN(r, "status"), 3, "", "ballastd does not run: there is no socket");
     expect(RUN(r, "status", "--json"), 3, "", "systemctl start ballastd");
     expect(RUN(r, "show", "web1"), 3, "", "ballastd does not run");
+    expect(RUN(r, "doctor", "web1"), 3, "", "ballastd does not run");
+    expect(RUN(r, "doctor"), 4, "! ballastd does not run", ""); /* the host is looked at all the same */
+    expect_json(RUN(r, "doctor", "--json"), 4, "host");
+    expect(RUN(r, "top", "--json"), 3, "", "ballastd does not run");
     child_start(r, daemon_serve, "");
     child_stop(r); /* its socket stays */
     expect(RUN(r, "status"), 3, "", "nobody serves the socket");
@@ -503,6 +524,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIGGED(commands_show_what_the_daemon_says),
+        RIGGED(doctor_and_top_ask_the_daemon),
         RIGGED(unknown_guests_are_told_with_the_known_ones),
         RIGGED(operations_tell_what_was_done),
         RIGGED(looking_is_not_operating),
