@@ -14,7 +14,8 @@
 #include "own.h"
 
 #define FETCH_USEC 1000000ULL   /* the daemon's own tick: more often shows nothing new */
-#define HISTORY_ROUNDS 5        /* a point of the history comes each 5 s */
+#define HISTORY_ROUNDS 5        /* a point of the history comes each 5 s, ... */
+#define HISTORY_GUESTS 200      /* ... but up to so many guests cost so little that moves are told at once */
 #define KEY_DELAY_MS 50         /* an Escape that no sequence follows */
 
 static volatile sig_atomic_t ended;
@@ -155,6 +156,12 @@ static bool wait_for_key(uint64_t until_usec)
     return !(in.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
+/* Also from a ballastd that was away: it may be another one. */
+static bool wants_history(const struct top *t, unsigned round)
+{
+    return round % HISTORY_ROUNDS == 0 || !t->history || t->problem[0] || t->status->guest_count <= HISTORY_GUESTS;
+}
+
 static void loop(const struct cli *cli, struct top *t, top_fetch_fn *fetch)
 {
     uint64_t due = now_usec() + FETCH_USEC;
@@ -169,7 +176,7 @@ static void loop(const struct cli *cli, struct top *t, top_fetch_fn *fetch)
         if (answer == TOP_QUIT)
             return;
         if (answer == TOP_REFRESH || now_usec() >= due) {
-            if (fetch(cli, t, /* with_history= */ ++round % HISTORY_ROUNDS == 0 || !t->history, &p) != CLI_DONE)
+            if (fetch(cli, t, wants_history(t, ++round), &p) != CLI_DONE)
                 top_see_problem(t, p.exit_code == CLI_UNREACHABLE ? "ballastd does not answer, trying again"
                                                                   : p.text.error);
             due = now_usec() + FETCH_USEC;
