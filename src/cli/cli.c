@@ -44,6 +44,19 @@ const struct cli_command cli_commands[] = {
     {"off", cmd_off, CLI_OPTION_JSON, 0, 0, "[--json]", "no more moves at all: every guest keeps what it has",
      "Nothing is moved any more until `ballast on`, also over a restart of ballastd; targets that were told already are "
      "kept. Guests are sampled and metered on."},
+    {"release", cmd_release, CLI_OPTION_JSON | CLI_OPTION_ALL | CLI_OPTION_WAIT, 0, 0, "--all [--wait TIME] [--json]",
+     "gives every guest all its memory back: before ballast is removed",
+     "Empties every balloon, as far as the host has the memory, and waits for it (--wait, a minute by default). Ballast is off "
+     "from then on, so nothing is taken again; what becomes free later still goes to guests that lack some. Guests that have "
+     "not got all of it are named with the reason, and the exit code is 4. Guests in mode watch or off are not touched. `ballast "
+     "on` ends it."},
+    {"reserve", cmd_reserve, CLI_OPTION_JSON | CLI_OPTION_MAX | CLI_OPTION_FOR | CLI_OPTION_EXPIRES | CLI_OPTION_CANCEL |
+     CLI_OPTION_WAIT, 0, 1, "[SIZE] [--max] [--for GUEST] [--expires TIME] [--wait TIME] [--cancel NUMBER] [--json]",
+     "sets memory aside for a guest to come; without a size: lists",
+     "Guests give SIZE by priority, none below what it needs, and it is held for the guest named by --for, else for the first new "
+     "one whose boot memory fits; unclaimed it goes back after --expires (10 min). It waits until the memory is there (--wait, a "
+     "minute by default); more than guests can give is refused at once, with those who keep most. With --max less will do: as much "
+     "as there is. A reservation ends with ballastd. --cancel NUMBER gives it back."},
     {"on", cmd_on, CLI_OPTION_JSON, 0, 0, "[--json]", "guests are moved again, after `off`",
      "Ends `ballast off`. Guests that were paused by name stay so until `ballast resume GUEST`."},
     {"top", cmd_top, CLI_OPTION_JSON, 0, 0, "[--json]",
@@ -187,7 +200,12 @@ static const struct option_name {
     {"--json", CLI_OPTION_JSON, NULL},
     {"--watch", CLI_OPTION_WATCH, NULL},
     {"--save", CLI_OPTION_SAVE, NULL},
-    {"--for", CLI_OPTION_FOR, "VALUE"},
+    {"--all", CLI_OPTION_ALL, NULL},
+    {"--max", CLI_OPTION_MAX, NULL},
+    {"--for", CLI_OPTION_FOR, "GUEST or TIME"},
+    {"--expires", CLI_OPTION_EXPIRES, "TIME"},
+    {"--cancel", CLI_OPTION_CANCEL, "NUMBER"},
+    {"--wait", CLI_OPTION_WAIT, "TIME"},
     {"--help", CLI_OPTION_HELP, NULL},
     {"-h", CLI_OPTION_HELP, NULL},
     {"--version", CLI_OPTION_VERSION, NULL},

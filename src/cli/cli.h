@@ -107,6 +107,8 @@ int cmd_notify_test(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_set(struct cli *cli);
 int cmd_attach(struct cli *cli);
+int cmd_release(struct cli *cli);
+int cmd_reserve(struct cli *cli);
 int cmd_pause(struct cli *cli);
 int cmd_resume(struct cli *cli);
 int cmd_off(struct cli *cli);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "units.h"
 #include "wire_operate.h"
 
 /* A disk that hangs is not waited for longer; what was asked for holds in any case. */
@@ -66,4 +67,40 @@ int operate_run(const struct cli *cli, const struct client_request *rq)
     wire_text_done(&body);
     wire_text_done(&t);
     return r;
+}
+
+int operate_ask(const struct cli *cli, const struct client_request *rq, struct wire_text *ret, struct cli_problem *p)
+{
+    struct wire_done done;
+    struct cli_problem late;
+    struct err e = {0};
+    int r = client_ask(cli, rq, ret, p);
+
+    if (r == CLI_DONE && wire_done_parse(ret->data, ret->length, &done, &e) < 0)
+        r = cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is none of ballastd's: %s",
+                            cli->socket_path, e.text);
+    if (r != CLI_DONE)
+        return r;
+    if (done.save != WIRE_UNKNOWN && saved_wait(cli, done.save, &late) != CLI_DONE)
+        (void)cli_complain(cli, &late);
+    else if (done.warning[0])
+        (void)cli_complain(cli, (cli_problem_set(&late, CLI_WARNINGS, "ballast status shows what holds now", "%s",
+                                                 done.warning), &late));
+    return CLI_DONE;
+}
+
+bool operate_wait_ms(const struct cli *cli, uint64_t *ret_ms, struct cli_problem *p)
+{
+    const char *text = cli_value(cli, CLI_OPTION_WAIT);
+    struct err e = {0};
+    uint64_t usec;
+
+    if (!text)
+        return true;
+    if (units_parse_time(text, strlen(text), &usec, &e) < 0 || usec < 1000) {
+        (void)cli_problem_set(p, CLI_USAGE, "write it as 30s or \"2 min\"", "--wait: %s", e.code ? e.text : "it is too short");
+        return false;
+    }
+    *ret_ms = usec / 1000;
+    return true;
 }

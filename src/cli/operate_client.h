@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "cli.h"
 #include "client.h"
 
 /* Sends a request to operate (rq->body is set), shows the daemon's sentence (its document with --json) and complains of a
  * warning in it. What it causes to be written is waited for. Returns an exit code: CLI_WARNINGS where it was done with one. */
 int operate_run(const struct cli *cli, const struct client_request *rq);
+
+/* The same without showing anything: waits for what is written. A warning in the answer is complained of, and no failure. */
+int operate_ask(const struct cli *cli, const struct client_request *rq, struct wire_text *ret, struct cli_problem *p);
+
+/* --wait, where given. False: p says that it is no time. */
+bool operate_wait_ms(const struct cli *cli, uint64_t *ret_ms, struct cli_problem *p);

@@ -190,8 +190,9 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
 /* Without a directory to write in operators are obeyed as well, for as long as this ballastd runs. */
 static int daemon_open_operate(struct daemon *d, struct err *e)
 {
-    struct operate_env env = {.engine = d->engine, .state_dir = d->options.state_dir, .unkept = d->unkept.text,
-                              .config = daemon_config, .notify = d->notify, .changed = daemon_on_operated, .user = d};
+    struct operate_env env = {.engine = d->engine, .now_usec = daemon_now_usec, .dry_run = d->options.dry_run,
+                              .state_dir = d->options.state_dir, .unkept = d->unkept.text, .config = daemon_config,
+                              .notify = d->notify, .changed = daemon_on_operated, .user = d};
     int r;
 
     if (keeper_open(d->options.state_dir, &d->keeper, &d->unkept) < 0)

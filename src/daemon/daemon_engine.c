@@ -28,6 +28,13 @@ static enum guest_hold daemon_on_hold(void *user, const struct hv_vm *vm)
     return operate_hold(d->operate, vm->name);
 }
 
+static void daemon_on_reserved(void *user, const struct reserve *r)
+{
+    struct daemon *d = user;
+
+    operate_reserved(d->operate, r);
+}
+
 static int daemon_on_read_host(void *user, struct obs_host *ret_seen, struct err *e)
 {
     (void)user;
@@ -134,6 +141,7 @@ int daemon_open_engine(struct daemon *d, struct err *e)
         .configure = daemon_on_configure,
         .remember = daemon_on_remember,
         .hold = daemon_on_hold,
+        .reserved = daemon_on_reserved,
         .read_host = daemon_on_read_host,
         .wake = daemon_on_wake,
         .ordered = daemon_on_ordered,

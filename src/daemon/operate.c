@@ -35,7 +35,7 @@ struct operate *operate_free(struct operate *o)
     return NULL;
 }
 
-static const char *const moves_names[OPERATE_MOVES_COUNT] = {"on", "off"};
+static const char *const moves_names[OPERATE_MOVES_COUNT] = {"on", "off", "release"};
 
 /* Position of the first paused guest that does not sort before the name. */
 static size_t paused_position(const struct operate *o, const char *guest)
@@ -62,6 +62,8 @@ static const struct operate_paused *paused_find(const struct operate *o, const c
 
 enum guest_hold operate_hold(const struct operate *o, const char *guest)
 {
+    if (o->moves == OPERATE_MOVES_RELEASE)
+        return GUEST_HOLD_RELEASE;
     return o->moves == OPERATE_MOVES_OFF || paused_find(o, guest) ? GUEST_HOLD_KEEP : GUEST_HOLD_NO;
 }
 
@@ -111,7 +113,20 @@ const char *operate_moves(const struct operate *o, char *to, size_t size)
         (void)snprintf(to, size, "ballast is off: %s; ballast on ends it", o->damaged);
     else if (o->moves == OPERATE_MOVES_OFF)
         (void)snprintf(to, size, "ballast is off: nothing moves (by %s); ballast on ends it", who);
+    else if (o->moves == OPERATE_MOVES_RELEASE)
+        (void)snprintf(to, size, "all memory was given back and ballast is off (release by %s); ballast on ends it", who);
     return moves_names[o->moves];
+}
+
+bool operate_moves_parse(const char *name, enum operate_moves_kind *ret)
+{
+    for (unsigned i = 0; i < OPERATE_MOVES_COUNT; i++) {
+        if (strcmp(moves_names[i], name) != 0)
+            continue;
+        *ret = (enum operate_moves_kind)i;
+        return true;
+    }
+    return false;
 }
 
 /* ---- requests ---- */
@@ -155,7 +170,7 @@ void operate_reply(const struct operate *o, struct wire_done *d, struct api_repl
     wire_done_print(&ret->body, d);
 }
 
-static void reply_same(const struct operate *o, struct api_reply *ret, const char *text)
+void operate_reply_same(const struct operate *o, const char *text, struct api_reply *ret)
 {
     struct wire_done d = {.save = WIRE_UNKNOWN};
 
@@ -205,7 +220,7 @@ static void request_pause(struct operate *o, const struct api_request *rq, struc
     }
     if (paused_find(o, rq->name)) {
         (void)snprintf(text, sizeof(text), "guest '%s' is paused already; ballast resume %s ends it", rq->name, rq->name);
-        reply_same(o, ret, text);
+        operate_reply_same(o, text, ret);
         return;
     }
     operate_who_find(rq, &who);
@@ -233,7 +248,7 @@ static void request_resume(struct operate *o, const struct api_request *rq, stru
     }
     (void)snprintf(text, sizeof(text), "guest '%s' %s%s", rq->name, p ? "is moved again" : "is not paused", but);
     if (!p) {
-        reply_same(o, ret, text);
+        operate_reply_same(o, text, ret);
         return;
     }
     size_t at = (size_t)(p - o->paused);
@@ -245,23 +260,26 @@ static void request_resume(struct operate *o, const struct api_request *rq, stru
     reply_changed(o, ret, text);
 }
 
-static void moves_change(struct operate *o, const struct api_request *rq, enum operate_moves_kind moves)
+void operate_moves_change(struct operate *o, const struct api_request *rq, enum operate_moves_kind moves, const char *text,
+                          struct api_reply *ret)
 {
     o->moves = moves;
     o->damaged[0] = '\0';
     operate_who_find(rq, &o->moves_who);
-    log_info("ballast is %s by uid %" PRIu64 " (%s)", moves_names[moves], o->moves_who.uid, o->moves_who.program);
+    log_info("moves are '%s' from now on, by uid %" PRIu64 " (%s)", moves_names[moves], o->moves_who.uid,
+             o->moves_who.program);
     operate_audit(o, &o->moves_who, moves_names[moves], NULL, "");
+    reply_changed(o, ret, text);
 }
 
 static void request_off(struct operate *o, const struct api_request *rq, struct api_reply *ret)
 {
     if (o->moves == OPERATE_MOVES_OFF && !o->damaged[0]) {
-        reply_same(o, ret, "ballast is off already; ballast on ends it");
+        operate_reply_same(o, "ballast is off already; ballast on ends it", ret);
         return;
     }
-    moves_change(o, rq, OPERATE_MOVES_OFF);
-    reply_changed(o, ret, "all guests keep what they have, also over a restart; ballast on lets them be moved again");
+    operate_moves_change(o, rq, OPERATE_MOVES_OFF, "all guests keep what they have, also over a restart; ballast on lets them "
+                         "be moved again", ret);
 }
 
 static void request_on(struct operate *o, const struct api_request *rq, struct api_reply *ret)
@@ -273,11 +291,10 @@ static void request_on(struct operate *o, const struct api_request *rq, struct a
         (void)snprintf(paused, sizeof(paused), "; %zu paused by name stay so until ballast resume GUEST", o->paused_count);
     (void)snprintf(text, sizeof(text), "%s%s", is_changed ? "guests are moved again" : "ballast is on already", paused);
     if (!is_changed) {
-        reply_same(o, ret, text);
+        operate_reply_same(o, text, ret);
         return;
     }
-    moves_change(o, rq, OPERATE_MOVES_ON);
-    reply_changed(o, ret, text);
+    operate_moves_change(o, rq, OPERATE_MOVES_ON, text, ret);
 }
 
 /* How far files are written, and what is paused: for clients that wait for --save. */
@@ -336,6 +353,12 @@ void operate_request(void *user, enum api_operation what, const struct api_reque
         [API_OPERATION_OFF] = {request_off, false},
         [API_OPERATION_ON] = {request_on, false},
         [API_OPERATION_SET] = {operate_request_set, true},
+        [API_OPERATION_RELEASE] = {operate_request_release, false},
+        [API_OPERATION_RELEASE_LEFT] = {operate_request_release_left, true},
+        [API_OPERATION_RESERVE] = {operate_request_reserve, true},
+        [API_OPERATION_RESERVATIONS] = {operate_request_reservations, true},
+        [API_OPERATION_RESERVATION] = {operate_request_reservation, true},
+        [API_OPERATION_RESERVE_CANCEL] = {operate_request_reserve_cancel, false},
         [API_OPERATION_NOTIFY_TEST] = {request_notify_test, false},
     };
 

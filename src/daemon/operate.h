@@ -22,7 +22,9 @@
 #define OPERATE_FILE_MAX (8U << 20) /* 16384 paused guests take 3 MiB */
 
 struct operate_env {
-    const struct engine *engine;
+    struct engine *engine;
+    uint64_t (*now_usec)(void);  /* the clock that drives the engine */
+    bool dry_run;
     struct notify *notify;       /* for test messages; NULL: none */
     struct keeper *keeper;   /* NULL: nothing can be kept, and `unkept` says why */
     const char *state_dir, *unkept;
@@ -56,6 +58,9 @@ const char *operate_moves(const struct operate *o, char *to, size_t size);
 
 /* The last change of a guest's values in one sentence; "" where none was made since ballastd runs. */
 void operate_last_text(const struct operate *o, const char *guest, char *to, size_t size);
+
+/* env.reserved of the engine. */
+void operate_reserved(struct operate *o, const struct reserve *r);
 
 /* api_source.operate; user is the struct operate. */
 void operate_request(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret);

@@ -134,19 +134,20 @@ static int paused_parse(struct operate *o, const struct json_object *document, s
 
 static int document_take(struct operate *o, const struct json_object *document, struct err *e)
 {
+    enum operate_moves_kind moves = OPERATE_MOVES_OFF;
     struct kept_head head;
     int r = wire_fields_parse(document, head_fields, sizeof(head_fields) / sizeof(head_fields[0]), &head, e);
 
     if (r >= 0 && head.version != KEEP_VERSION)
         r = err_set(e, EBADMSG, "it is of another version");
-    if (r >= 0 && strcmp(head.moves, "on") != 0 && strcmp(head.moves, "off") != 0)
+    if (r >= 0 && !operate_moves_parse(head.moves, &moves))
         r = err_set(e, EBADMSG, "it does not say whether guests are moved");
     if (r >= 0)
         r = who_parse(document, &o->moves_who, e);
     if (r >= 0)
         r = paused_parse(o, document, e);
     if (r >= 0)
-        o->moves = strcmp(head.moves, "off") == 0 ? OPERATE_MOVES_OFF : OPERATE_MOVES_ON;
+        o->moves = moves;
     return r;
 }
 

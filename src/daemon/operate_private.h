@@ -3,6 +3,7 @@
 
 #include "api_routes.h"
 #include "config_set.h"
+#include "engine_reserve.h"
 #include "operate.h"
 #include "wire_operate.h"
 
@@ -17,6 +18,7 @@
 enum operate_moves_kind {
     OPERATE_MOVES_ON,
     OPERATE_MOVES_OFF, /* nothing moves: all keep what they have */
+    OPERATE_MOVES_RELEASE, /* nothing is taken, and all get back what they booted with */
     OPERATE_MOVES_COUNT
 };
 
@@ -48,6 +50,11 @@ struct operate {
     size_t paused_count;
     struct operate_set *sets;      /* by guest */
     size_t set_count;
+    struct operate_fell_short {
+        uint64_t id;
+        char text[WIRE_DONE_TEXT_SIZE]; /* of a reservation that failed: who could give no more, as it was then */
+    } fell_short[RESERVE_MAX];
+    size_t fell_short_next;
     uint64_t kept;                 /* number of the last write that was handed to the keeper */
     char damaged[ERR_TEXT_SIZE];   /* what was kept could not be read; "" else */
 };
@@ -72,6 +79,22 @@ void operate_restore(struct operate *o);
 /* Answers with what was done. */
 void operate_reply(const struct operate *o, struct wire_done *d, struct api_reply *ret);
 
-/* One request (operate_set.c). */
+/* "on", "off", "release"; false: no such word. */
+bool operate_moves_parse(const char *name, enum operate_moves_kind *ret);
+
+/* Off, on or release from now on: audited, kept, told to the engine; `text` goes into the answer. */
+void operate_moves_change(struct operate *o, const struct api_request *rq, enum operate_moves_kind moves, const char *text,
+                          struct api_reply *ret);
+
+/* The same answer as ever where nothing changes. */
+void operate_reply_same(const struct operate *o, const char *text, struct api_reply *ret);
+
+/* One request each (operate_set.c, operate_release.c, operate_reserve.c). */
 void operate_request_set(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_release(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_release_left(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_reserve(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_reservations(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_reservation(struct operate *o, const struct api_request *rq, struct api_reply *ret);
+void operate_request_reserve_cancel(struct operate *o, const struct api_request *rq, struct api_reply *ret);
 void operate_sets_free(struct operate *o);

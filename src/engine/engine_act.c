@@ -158,6 +158,7 @@ void engine_decide(struct engine *engine, enum decide_why why)
     engine->decided_usec = engine->now_usec;
     engine_read_host(engine);
     engine_reserve_apply(engine);
+    engine->reserved_kib = engine->host.config.reservations_kib;
     orders = decide(&engine->host, engine->cores, engine->count, why, engine->now_usec, &engine->scratch);
     if (engine->env.decided)
         engine->env.decided(engine->env.user, why, engine->now_usec);

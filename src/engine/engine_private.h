@@ -97,6 +97,7 @@ struct engine {
     uint64_t decided_usec;
     struct reserve reserves[RESERVE_MAX];
     uint64_t reserve_id;          /* of the last one made */
+    uint64_t reserved_kib;        /* what was out of capacity in the last decision */
     uint64_t newest_ticks;        /* latest start of a guest's process so far */
     enum host_state told_state;
     unsigned int depth;           /* rounds under way */

@@ -22,7 +22,9 @@ uint64_t engine_reserve_keeps_kib(const struct guest *g)
 
 uint64_t engine_reserve_most_kib(const struct engine *engine)
 {
-    int64_t most = engine->host.capacity_kib;
+    /* what was reserved or given back since that decision counts as well */
+    int64_t most = engine->host.capacity_kib + (int64_t)engine->reserved_kib -
+                   (int64_t)(engine->config.host.reservations_kib + reserve_sum_kib(engine->reserves, RESERVE_MAX));
 
     for (size_t i = 0; i < engine->count; i++)
         most -= (int64_t)engine_reserve_keeps_kib(engine->cores[i]);

@@ -39,7 +39,7 @@ const struct reserve *engine_reserve_find(const struct engine *engine, uint64_t 
 /* RESERVE_MAX rows in no order; those in state RESERVE_FREE are empty. */
 const struct reserve *engine_reserve_list(const struct engine *engine);
 
-/* What could be reserved by the numbers of the last decision: capacity less what each guest keeps at least, and less what
+/* What could be reserved now, by the numbers of the last decision: capacity less what each guest keeps at least, and less what
  * guests that boot may touch. */
 uint64_t engine_reserve_most_kib(const struct engine *engine);
 

@@ -29,7 +29,7 @@ class Operator:
         self.program, self.directory = program, directory
         self.path = os.path.join(directory, "ballast.yaml")
         self.saved = os.path.join(directory, "guests.d", "ballast-set.yaml")
-        self.daemon = None
+        self.daemon, self.options = None, ()
         if not os.path.exists(self.path):
             self.write(self.path, CONFIG)
 
@@ -44,7 +44,7 @@ class Operator:
             return f.read()
 
     def start(self):
-        self.daemon = Daemon(self.program, self.directory, "--config", self.path, env=environment(self.directory))
+        self.daemon = Daemon(self.program, self.directory, "--config", self.path, *self.options, env=environment(self.directory))
         self.daemon.ask("/v1/version")
 
     def stop(self, number=signal.SIGTERM):
@@ -68,6 +68,24 @@ class Operator:
             if state["saved"] >= answer["save"]:
                 break
             time.sleep(0.01)
+        return answer
+
+    def eventually(self, path, holds):
+        end = time.monotonic() + LONG_SEC
+        while True:
+            answer = self.daemon.ask(path)[1]
+            if holds(answer):
+                return answer
+            assert time.monotonic() < end, answer
+            time.sleep(0.05)
+
+    def ready(self):
+        """The first decision was made: the host's numbers are known."""
+        self.eventually("/v1/status", lambda s: s["host"]["decisions"] > 0 and s["host"]["capacity_bytes"])
+
+    def reserve(self, **body):
+        status, answer = self.post("/v1/reservations", body)
+        assert status == 200, answer
         return answer
 
     def set(self, guest="web1", save=False, **values):
@@ -222,6 +240,60 @@ def test_a_damaged_file_moves_nobody(o):
     o.stop()
     o.start()
     assert o.daemon.ask("/v1/moves")[1]["moves"] == "on"
+    o.stop()
+
+
+def test_memory_is_reserved_on_an_empty_host(o):
+    """1 GiB less 128 MiB of reserve, and nobody who could give anything."""
+    o.start()
+    o.ready()
+    for body, says, status in (({}, "needs a size", 400), ({"size_bytes": 1}, "can't be reserved", 400), ({"size_bytes": -1}, "'size_bytes'", 400),
+                               ({"size_bytes": 1 << 60}, "can't be reserved", 400), ({"size_bytes": "1 GiB"}, "'size_bytes'", 400),
+                               ({"size_bytes": 1 << 20, "guest": "a/b"}, "can't be the name", 400),
+                               ({"size_bytes": 1 << 20, "expires_ms": 86400001}, "a day at most", 400),
+                               ({"size_bytes": 1 << 20, "expires_ms": 5}, "a reservation lasts", 400),
+                               ({"size_bytes": 1 << 20, "gather_ms": 0}, "waited for", 400),
+                               ({"size_bytes": 1 << 30}, "guests can give", 409)):
+        o.refused("/v1/reservations", body, says, status=status)
+    first = o.reserve(size_bytes=512 << 20, guest="new", expires_ms=3600000)
+    assert first["id"] == 1 and first["size_bytes"] == 512 << 20 and first["guest"] == "new", first
+    held = o.eventually("/v1/reservations/1", lambda r: r["state"] == "held")
+    assert held["missing_bytes"] == 0 and 0 < held["left_ms"] <= 3600000 and "held for new" in held["text"], held
+    o.eventually("/v1/status", lambda s: s["host"]["reservations_bytes"] == 512 << 20)
+    o.refused("/v1/reservations", {"size_bytes": 512 << 20}, "guests can give", status=409)
+    rest = o.reserve(max=True)
+    assert 0 < rest["size_bytes"] < 512 << 20 and rest["asked_bytes"] is None, rest
+    assert [r["id"] for r in o.daemon.ask("/v1/reservations")[1]["reservations"]] == [1, 2]
+    for name in ("0", "3", "x", "1x", "99999999999999999999", "-1"):
+        assert o.daemon.ask("/v1/reservations/" + name)[0] == 404, name
+        o.refused(f"/v1/reservations/{name}/cancel", {}, "there is no reservation", status=404)
+    assert o.done("/v1/reservations/1/cancel")["changed"]
+    again = o.done("/v1/reservations/1/cancel")
+    assert not again["changed"] and "cancelled already" in again["text"], again
+    short = o.reserve(size_bytes=64 << 20, expires_ms=1000)
+    o.eventually(f"/v1/reservations/{short['id']}", lambda r: r["state"] == "expired")
+    assert [l["what"] for l in o.audit(4)] == ["reserve", "reserve", "reserve-cancel", "reserve"]
+    o.stop()
+
+
+def test_released_is_off(o):
+    o.start()
+    assert o.done("/v1/release")["moves"] == "release" and not o.done("/v1/release")["changed"]
+    o.stop(signal.SIGKILL)
+    o.start()
+    left = o.daemon.ask("/v1/release")[1]
+    assert left == {"moves": "release", "guest_count": 0, "done": 0, "left": []}, left
+    assert "ballast on" in o.daemon.ask("/v1/status")[1]["host"]["moves_text"]
+    assert o.done("/v1/off")["moves"] == "off" and o.done("/v1/on")["moves"] == "on"
+    o.stop()
+
+
+def test_a_dry_run_moves_nothing(o):
+    o.options = ("--dry-run",)
+    o.start()
+    o.ready()
+    o.refused("/v1/release", {}, "dry run", status=409)
+    o.refused("/v1/reservations", {"size_bytes": 1 << 20}, "dry run", status=409)
     o.stop()
 
 
