@@ -39,17 +39,26 @@ static int read_file(const char *path, char **ret_text, size_t *ret_len, bool *r
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     AUTO_FREE char *text = NULL;
     struct stat st;
-    size_t len = 0;
+    size_t len = 0, room;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_set(e, errno, "cannot read the configuration '%s': %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return err_set(e, EINVAL, "the configuration '%s' is not a regular file", path);
-    text = malloc(CONFIG_FILE_SIZE_MAX + 1);
+    /* As large as needed only: what is allocated and freed here stays resident in a locked process. */
+    room = st.st_size < CONFIG_FILE_SIZE_MAX ? (size_t)st.st_size + 1 : CONFIG_FILE_SIZE_MAX + 1;
+    text = malloc(room);
     if (!text)
         return no_memory(e);
     for (;;) {
-        ssize_t n = read(fd, text + len, CONFIG_FILE_SIZE_MAX + 1 - len);
+        if (len == room) { /* it grew meanwhile */
+            char *larger = realloc(text, room = CONFIG_FILE_SIZE_MAX + 1);
+
+            if (!larger)
+                return no_memory(e);
+            text = larger;
+        }
+        ssize_t n = read(fd, text + len, room - len);
 
         if (n < 0 && errno == EINTR)
             continue;

@@ -32,6 +32,8 @@ int procmem_parse(const char *buf, size_t len, struct procmem *ret, struct err *
         .locked_bytes = take_kb(buf, len, "\nVmLck:"),
         .pinned_bytes = take_kb(buf, len, "\nVmPin:"),
         .huge_bytes = take_kb(buf, len, "\nHugetlbPages:"),
+        .resident_bytes = take_kb(buf, len, "\nVmRSS:"),
+        .swapped_bytes = take_kb(buf, len, "\nVmSwap:"),
     };
     return 0;
 }

@@ -15,7 +15,7 @@ struct qmp_buffer {
 };
 
 /* First size, and what it shrinks back to: nearly all answers and commands are shorter than this. */
-#define QMP_BUFFER_MIN 4096U
+#define QMP_BUFFER_MIN 1024U
 
 /* Makes room for at least `more` bytes behind len. Returns 0, -EMSGSIZE (it would be longer than most, which is at least
  * QMP_BUFFER_MIN and a power of two; no text) or -ENOMEM. */

@@ -23,7 +23,7 @@ struct qmp_client;
 #define QMP_CLIENT_BACKOFF_MAX_USEC 10000000ULL /* a monitor in use is asked for six times a minute */
 #define QMP_CLIENT_STEADY_USEC      60000000ULL /* a connection this old did well: next loss starts at BACKOFF_MIN */
 #define QMP_CLIENT_READ_BYTES       65536U      /* per turn of the loop, so that a chatty peer leaves time for others */
-#define QMP_CLIENT_CALLS_MAX        64U         /* unanswered commands, those past their deadline included */
+#define QMP_CLIENT_CALLS_MAX        32U         /* unanswered commands, those past their deadline included */
 #define QMP_CLIENT_OUT_MAX          65536U      /* bytes of commands that the peer has not read yet */
 #define QMP_CLIENT_FLOOD_MESSAGES   1000U       /* events and late answers a second; QEMU limits most events to one */
 #define QMP_CLIENT_FLOOD_BYTES      (8U << 20)  /* and their bytes a second */

@@ -14,6 +14,8 @@
 
 #include <systemd/sd-event.h>
 
+#include "procstat.h"
+
 /* How often hung readings are looked for while there is work. */
 #define WATCHES_PER_DEADLINE 4
 
@@ -82,6 +84,33 @@ static bool finish(struct smaps_pool *pool, struct smaps_job *job)
     return late;
 }
 
+static bool is_near(uint64_t a, uint64_t b)
+{
+    return (a > b ? a - b : b - a) < SMAPS_POOL_SAME_BYTES;
+}
+
+/* Reads what the guest holds, or finds that it holds what it held. On its thread. */
+static void read_job(const struct smaps_pool *pool, struct smaps_job *job, char **scratch, size_t *scratch_size)
+{
+    struct procmem memory = {0};
+    struct procstat stat = {0};
+    struct err ignored = {0}; /* a whole reading says better what is wrong */
+    uint64_t now = now_usec();
+    bool is_known = procmem_read(pool->proc, job->pid, &memory, &ignored) == 0 && memory.resident_bytes > 0;
+
+    if (is_known && job->whole_usec && job->whole_start_ticks == job->start_ticks &&
+        now - job->whole_usec < SMAPS_POOL_WHOLE_USEC &&
+        is_near(memory.resident_bytes, job->whole.resident_bytes) &&
+        is_near(memory.swapped_bytes, job->whole.swapped_bytes) && is_near(memory.huge_bytes, job->whole.huge_bytes) &&
+        procstat_read(pool->proc, job->pid, &stat, &ignored) == 0 && stat.start_ticks == job->start_ticks)
+        return; /* result and sizes are those of the last time */
+    job->result = smaps_read(pool->proc, job->pid, job->start_ticks, job->regions, job->regions_n, scratch, scratch_size,
+                             &job->smaps, &job->error);
+    job->whole = memory;
+    job->whole_start_ticks = job->start_ticks;
+    job->whole_usec = is_known && job->result == 0 ? now : 0;
+}
+
 static void *work(void *user)
 {
     struct smaps_pool *pool = user;
@@ -106,8 +135,7 @@ static void *work(void *user)
         job->running = true;
         job->started_usec = now_usec();
         (void)pthread_mutex_unlock(&pool->lock);
-        job->result = smaps_read(pool->proc, job->pid, job->start_ticks, job->regions, job->regions_n, &scratch,
-                                 &scratch_size, &job->smaps, &job->error);
+        read_job(pool, job, &scratch, &scratch_size);
         (void)pthread_mutex_lock(&pool->lock);
         given_up = finish(pool, job);
     }

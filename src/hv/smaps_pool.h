@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "err.h"
+#include "procmem.h"
 #include "smaps.h"
 
 /* A few threads that read /proc/PID/smaps, because that takes the process's mmap lock and can hang with it. A reading
@@ -19,6 +20,12 @@ struct smaps_pool;
 #define SMAPS_POOL_DEADLINE_USEC 2000000ULL
 #define SMAPS_POOL_LATE_MAX      8U
 #define SMAPS_POOL_STACK_BYTES   (256U << 10) /* S14 */
+
+/* A process whose counters (procmem.h) moved by less than this since its last whole reading holds what it held then: an
+ * idle guest costs two small files a second. Below what anybody decides by, above what the counters are off. */
+#define SMAPS_POOL_SAME_BYTES (1ULL << 20)
+/* ... but is read whole this often: guest RAM may have grown by what the rest of the process shrank. */
+#define SMAPS_POOL_WHOLE_USEC 30000000ULL
 
 /* One guest's reading; made once per guest. Whoever submits it does not touch it until done(). */
 struct smaps_job {
@@ -34,6 +41,9 @@ struct smaps_job {
     struct err error;
 
     /* the pool's */
+    struct procmem whole;         /* counters at the last whole reading */
+    uint64_t whole_start_ticks;   /* of the process it was */
+    uint64_t whole_usec;          /* when that was; 0: none yet that was good */
     struct smaps_job *next;
     uint64_t started_usec;
     bool running, late, forgotten;

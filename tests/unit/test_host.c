@@ -209,6 +209,7 @@ static void memory_that_stays_in_place(void **state)
     assert_int_equal(procmem_parse("", 0, &m, &e), -EPROTO);
     assert_int_equal(procmem_parse("VmLck:\t5 kB\n", 13, &m, &e), -EPROTO);
     assert_int_equal(procmem_read("/proc", getpid(), &m, &e), 0);
+    assert_true(m.resident_bytes > 100 << 10);
     assert_int_equal(procmem_read("/nowhere", 1, &m, &e), -ENOENT);
 }
 

@@ -45,7 +45,7 @@ static void write_file(int pid, const char *file, const char *text)
     int fd;
 
     path_of(path, sizeof(path), pid, file);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     assert_int_equal(close(fd), 0);
@@ -73,6 +73,8 @@ static void remove_process(int pid)
     path_of(path, sizeof(path), pid, "stat");
     (void)unlink(path);
     path_of(path, sizeof(path), pid, "smaps");
+    (void)unlink(path);
+    path_of(path, sizeof(path), pid, "status");
     (void)unlink(path);
     path_of(path, sizeof(path), pid, NULL);
     (void)rmdir(path);
@@ -230,11 +232,43 @@ static void closes_while_a_reading_hangs(void **state)
     assert_int_equal(world->done, 0);
 }
 
+/* Counters that did not move stand for a whole reading; moved ones, and another process, do not. */
+static void what_did_not_change_is_not_read_again(void **state)
+{
+    static const char status[] = "Name:\tqemu\nVmPeak:\t 9 kB\nVmRSS:\t  9000 kB\nVmSwap:\t     %u kB\n";
+    struct smaps_job *job;
+    char text[128];
+
+    (void)state;
+    make_process(7, /* hangs= */ false);
+    (void)snprintf(text, sizeof(text), status, 100);
+    write_file(7, "status", text);
+    job = submit(7);
+    run_until(1);
+    assert_int_equal(job->smaps.resident_bytes, 512 << 10);
+    write_file(7, "smaps", "100000-200000 rw-p 00000000 00:00 0 \nRss: 9512 kB\nSwap: 4 kB\n");
+    smaps_pool_submit(world->pool, job);
+    run_until(2);
+    assert_int_equal(job->result, 0);
+    assert_int_equal(job->smaps.resident_bytes, 512 << 10); /* the counters say that nothing changed */
+    (void)snprintf(text, sizeof(text), status, 100 + (unsigned)(SMAPS_POOL_SAME_BYTES >> 10));
+    write_file(7, "status", text);
+    smaps_pool_submit(world->pool, job);
+    run_until(3);
+    assert_int_equal(job->smaps.resident_bytes, 9512 << 10);
+    job->start_ticks = 78; /* another process of that number: nothing known of the one before holds */
+    smaps_pool_submit(world->pool, job);
+    run_until(4);
+    assert_int_equal(job->result, -ESRCH);
+    (void)smaps_job_free(job);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(reads),
+        TEST(what_did_not_change_is_not_read_again),
         TEST(a_hung_reading_delays_nobody),
         TEST(hung_readings_are_limited),
         TEST(a_guest_may_go_while_it_is_read),
