@@ -73,7 +73,24 @@ static void why_fill(struct why_entry *entry, const struct engine_guest *g, cons
     entry->state = h->state;
 }
 
-/* The entry for this decision: the newest where it is of the same kind, else a new one in place of the oldest. */
+/* The entry that this decision goes on with; NULL: none. What holds a guest back comes between its orders, over and over:
+ * that parts neither from their like. An order of another kind does. */
+static struct why_entry *ring_like(struct why_guest *ring, const struct guest_verdict *v, uint64_t now_usec)
+{
+    struct why_entry *entry;
+
+    for (size_t i = 0; (entry = ring_at(ring, i)); i++) {
+        if (now_usec - entry->last_usec > WHY_TOGETHER_USEC)
+            continue;
+        if (entry->order == v->order && entry->reason == v->reason)
+            return entry;
+        if (v->order != GUEST_ORDER_NONE && entry->order != GUEST_ORDER_NONE)
+            return NULL;
+    }
+    return NULL;
+}
+
+/* The entry for this decision: one that it goes on with, else a new one in place of the oldest. */
 static struct why_entry *why_keep(struct why *w, const struct engine_guest *g, const struct host *h, uint64_t now_usec)
 {
     const struct guest_verdict *v = &g->core.verdict;
@@ -81,10 +98,8 @@ static struct why_entry *why_keep(struct why *w, const struct engine_guest *g, c
 
     if (!ring)
         return NULL;
-    struct why_entry *entry = ring_at(ring, 0);
-    bool same = entry && entry->order == v->order && entry->reason == v->reason &&
-                now_usec - entry->last_usec <= WHY_TOGETHER_USEC;
-    if (!same) {
+    struct why_entry *entry = ring_like(ring, v, now_usec);
+    if (!entry) {
         entry = &ring->entries[ring->next];
         ring->next = (ring->next + 1) % WHY_KEPT;
         ring->used += ring->used < WHY_KEPT;

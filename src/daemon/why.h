@@ -59,5 +59,5 @@ void why_decided(struct why *w, const struct engine *engine, uint64_t now_usec);
 /* env.ordered(): keeps the order. */
 void why_ordered(struct why *w, const struct engine *engine, const struct engine_guest *g, uint64_t now_usec);
 
-/* Entry i of a guest, newest first; NULL beyond the last. */
+/* Entry i of a guest, the one that began last first; NULL beyond the last. */
 const struct why_entry *why_entry_at(const struct why *w, const struct engine_guest *g, size_t i);

@@ -98,6 +98,18 @@ static void fill_decision(const struct why_entry *entry, uint64_t now_usec, stru
     why_text_decision(entry, ret->text, sizeof(ret->text));
 }
 
+/* Newest first: an entry that began earlier may have gone on for longer. */
+static void decisions_sort(struct wire_decision *d, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = i; k > 0 && d[k].age_ms < d[k - 1].age_ms; k--) {
+            struct wire_decision swap = d[k];
+
+            d[k] = d[k - 1];
+            d[k - 1] = swap;
+        }
+}
+
 void why_tell(const struct status *s, const struct engine_guest *g, struct wire_why *ret)
 {
     static const char *const orders[GUEST_ORDER_COUNT] = {"none", "grow", "shrink", "withdraw"};
@@ -117,4 +129,5 @@ void why_tell(const struct status *s, const struct engine_guest *g, struct wire_
     while (s->why && ret->decision_count < WIRE_WHY_DECISIONS_MAX &&
            (entry = why_entry_at(s->why, g, ret->decision_count)))
         fill_decision(entry, s->now_usec(), &ret->decisions[ret->decision_count++]);
+    decisions_sort(ret->decisions, ret->decision_count);
 }

@@ -256,6 +256,21 @@ static void unknown_guests_are_told_with_the_known_ones(void **state)
     expect(RUN(r, "show", ""), 2, "", "the guest's name is empty");
 }
 
+static void records_that_are_none_are_refused(void **state)
+{
+    struct rig *r = *state;
+
+    expect(RUN(r, "replay", "/nonexistent"), 1, "", "cannot replay '/nonexistent': it can't be opened");
+    expect(RUN(r, "replay", "/dev/null"), 1, "", "it is empty");
+    expect(RUN(r, "replay"), 2, "", "replay");
+    expect(RUN(r, "record", "--for", "tomorrow"), 2, "", "--for");
+    expect(RUN(r, "record", "--for", "0s"), 2, "", "no time at all");
+    expect(RUN(r, "record", "/dev/null"), 1, "", "cannot make '/dev/null'");
+    expect(RUN(r, "record"), 3, "", "ballastd does not run");
+    child_start(r, daemon_serve, "");
+    expect(RUN(r, "record"), 1, "", "is no recording"); /* this one tells of operations only */
+}
+
 static void operations_tell_what_was_done(void **state)
 {
     struct rig *r = *state;
@@ -526,6 +541,7 @@ int main(void)
         RIGGED(commands_show_what_the_daemon_says),
         RIGGED(doctor_and_top_ask_the_daemon),
         RIGGED(unknown_guests_are_told_with_the_known_ones),
+        RIGGED(records_that_are_none_are_refused),
         RIGGED(operations_tell_what_was_done),
         RIGGED(looking_is_not_operating),
         RIGGED(an_empty_host_is_an_answer),

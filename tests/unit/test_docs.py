@@ -7,7 +7,7 @@ import sys
 
 root = sys.argv[1]
 failures = []
-DOCUMENTS = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/design.md", "docs/drivers.md", "docs/api.md", "docs/agent-protocol.md", "docs/backup-protocol.md",
+DOCUMENTS = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/design.md", "docs/drivers.md", "docs/api.md", "docs/agent-protocol.md", "docs/record-format.md", "docs/backup-protocol.md",
              "docs/repository-format.md"]
 # rooms laid out for features to come; the documents say so where they name them
 TO_COME = {"src/store", "src/backup", "src/copy", "src/core/ladder", "web", "hv_libvirt", "hv_xen"}

@@ -14,6 +14,8 @@
 #include "term.h"
 #include "view_guest.h"
 #include "view_status.h"
+#include "policy_defaults.h"
+#include "view_replay.h"
 #include "view_why.h"
 
 OWN_DEFINE(wire_status);
@@ -79,6 +81,42 @@ static void reasons_look_as_they_did(void **state)
     wire_text_done(&wide);
     wire_text_done(&narrow);
     wire_text_done(&nothing);
+}
+
+static void replays_are_told_in_a_sentence(void **state)
+{
+    struct replay_report same = {.start = {.policy_version = POLICY_VERSION, .host_name = "node1", .version = "0.1.0"},
+                                 .decisions = 57, .orders = 12, .guests = 3, .inputs = 900, .config_hash = "00aa",
+                                 .ended = true, .end = "asked"};
+    struct replay_report other = same;
+    struct wire_text t = {0}, u = {0}, json = {0};
+
+    (void)state;
+    view_replay_print(&pipe_term, &t, &same, "00aa");
+    assert_string_equal(t.data, "57 decisions, all the same: with 12 orders about 3 guests, from 900 inputs, recorded on 'node1'.\n");
+    assert_false(view_replay_has_warnings(&same, ""));
+    assert_true(view_replay_has_warnings(&same, "00bb"));
+
+    other.start.policy_version = POLICY_VERSION + 1;
+    t.length = 0;
+    view_replay_print(&pipe_term, &t, &other, "");
+    assert_non_null(strstr(t.data, "differences are to be expected"));
+    other.start.policy_version = POLICY_VERSION;
+    other.ended = false;
+    other.differ = 3;
+    other.first = (struct replay_difference){
+        .line = 1234, .number = 77, .at_usec = 12300000, .guest = "web1", .capacity_kib = 1 << 20,
+        .recorded = {0, GUEST_ORDER_GROW, 476 << 10, GUEST_REASON_NEED}, .verdict = {.demand_kib = 350 << 10}};
+    wire_text_adds(&other.first.inputs, "{\"input\":\"view\"}\n{\"decide\":\"\033[2J\"}\n");
+    view_replay_print(&narrow_term, &u, &other, "00bb");
+    golden_check("replay-differs.txt", &u);
+    assert_true(view_replay_has_warnings(&other, "00aa"));
+    view_replay_json(&json, &other, "");
+    assert_non_null(strstr(json.data, "\"first\":{\"number\":77,\"line\":1234,"));
+    wire_text_done(&t);
+    wire_text_done(&u);
+    wire_text_done(&json);
+    wire_text_done(&other.first.inputs);
 }
 
 static void an_empty_host_says_how_to_begin(void **state)
@@ -288,6 +326,7 @@ int main(void)
         cmocka_unit_test(status_looks_as_it_did),
         cmocka_unit_test(guests_look_as_they_did),
         cmocka_unit_test(reasons_look_as_they_did),
+        cmocka_unit_test(replays_are_told_in_a_sentence),
         cmocka_unit_test(an_empty_host_says_how_to_begin),
         cmocka_unit_test(no_line_is_wider_than_the_terminal),
         cmocka_unit_test(nothing_foreign_reaches_the_terminal),

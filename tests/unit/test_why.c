@@ -208,6 +208,14 @@ static void decisions_of_one_kind_in_a_row_are_one(void **state)
     now_usec += 2 * WHY_TOGETHER_USEC;
     order_now(&w, GUEST_ORDER_SHRINK, GUEST_REASON_RECLAIM); /* another time */
     assert_int_equal(entries_of(&w, 0), 2);
+    for (int i = 0; i < 5; i++, now_usec += SEC) { /* what holds it back comes between: neither is parted */
+        order_now(&w, GUEST_ORDER_GROW, GUEST_REASON_NEED);
+        order_now(&w, GUEST_ORDER_NONE, GUEST_REASON_NOT_FREE_YET);
+    }
+    assert_int_equal(entries_of(&w, 0), 4);
+    order_now(&w, GUEST_ORDER_SHRINK, GUEST_REASON_FOR_OTHERS); /* the other way: another entry, and so the next */
+    order_now(&w, GUEST_ORDER_GROW, GUEST_REASON_NEED);
+    assert_int_equal(entries_of(&w, 0), 6);
     why_done(&w);
 }
 
