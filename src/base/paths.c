@@ -63,3 +63,10 @@ int paths_join(const char *dir, const char *name, char *ret, struct err *e)
 {
     return print_path(ret, dir, "/", name, e);
 }
+
+const char *paths_libexec_dir(void)
+{
+    const char *from = secure_getenv("BALLAST_LIBEXEC_DIR");
+
+    return from && from[0] ? from : BALLAST_LIBEXEC_DIR;
+}

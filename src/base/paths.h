@@ -31,6 +31,10 @@ int paths_default(struct paths *ret, struct err *e);
 /* "<dir>/<name>" into ret[PATHS_SIZE]; -ENAMETOOLONG. */
 int paths_join(const char *dir, const char *name, char *ret, struct err *e);
 
+/* Where programs are that other programs of ours start, and nobody by hand: as installed, or where BALLAST_LIBEXEC_DIR says
+ * (not for a set-user-ID program). */
+const char *paths_libexec_dir(void);
+
 /* Names in the runtime directory. */
 #define PATHS_API_SOCKET "api.sock"
 #define PATHS_GUESTS_DIR "guests" /* NAME.qmp, NAME.agent, NAME.qga */

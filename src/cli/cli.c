@@ -219,6 +219,7 @@ static const struct option_name {
     {"--max-age", CLI_OPTION_MAX_AGE, "TIME"},
     {"--name", CLI_OPTION_NAME, "NAME"},
     {"--freeze", CLI_OPTION_FREEZE, "require|prefer|never"},
+    {"--writable", CLI_OPTION_WRITABLE, NULL},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

@@ -43,7 +43,8 @@ enum cli_option {
     CLI_OPTION_FORMAT = 1 << 18,
     CLI_OPTION_MAX_AGE = 1 << 19,
     CLI_OPTION_NAME = 1 << 20,
-    CLI_OPTION_FREEZE = 1 << 21
+    CLI_OPTION_FREEZE = 1 << 21,
+    CLI_OPTION_WRITABLE = 1 << 22
 };
 #define CLI_OPTION_BITS 32
 

@@ -29,6 +29,10 @@ const struct cli_command cli_backup_commands[] = {
      "With DISK, TARGET is a file or (with --force) a block device; without, a directory that gets one file for each disk. "
      "Every chunk is proven by its hash. Nothing is overwritten without --force. What is known of how the guest was started is "
      "printed, with --name for a new guest: another name, UUID and MACs."},
+    {"backup serve", cmd_backup_serve, COMMON | CLI_OPTION_WRITABLE, 3, 3, "POINT DISK SOCKET [--writable] [--repository PATH] [--json]",
+     "offers a disk of a point to NBD clients",
+     "Until Ctrl-C, at a unix socket that only this user may open: for qemu-nbd, guestfish, qemu-img, or a QEMU that boots from it at "
+     "once. Read-only; with --writable what is written goes into a temporary file and is thrown away at the end."},
     {"backup verify", cmd_backup_verify, COMMON | CLI_OPTION_SAMPLE, 0, 0, "[--sample SHARE] [--repository PATH] [--json]",
      "reads the chunks again and proves them",
      "Says which chunks are damaged or missing, and which points need them; they are put aside, and the next full backup stores "

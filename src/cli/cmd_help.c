@@ -36,6 +36,7 @@ static const char options_text[] =
     "  --sample SHARE     verifies so much of the chunks, such as '5 %'\n"
     "  --force            overwrites what is there\n"
     "  --format FORMAT    of a restored disk: raw or qcow2 (default: raw)\n"
+    "  --writable         serve: clients may write; it is thrown away at the end\n"
     "  --max-age TIME     a last point older than this is a failure\n"
     "  --name NAME        name of the restored guest, with a UUID and MACs of its own\n"
     "\n"

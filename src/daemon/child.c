@@ -40,9 +40,7 @@ struct child {
 
 const char *child_directory(void)
 {
-    const char *from = secure_getenv("BALLAST_LIBEXEC_DIR");
-
-    return from && from[0] ? from : BALLAST_LIBEXEC_DIR;
+    return paths_libexec_dir();
 }
 
 static void close_fd(int *fd)

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_serve.py BALLAST REPO_FILL PLUGIN_DIRECTORY: `ballast backup serve`, read by QEMU's tools."""
+import glob
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from copy_bench import LONG_SEC, need, run, same  # noqa: E402
+
+ballast, fill, plugins = (os.path.abspath(path) for path in sys.argv[1:4])
+CHUNK = 65536
+ENVIRONMENT = {"PATH": os.environ["PATH"], "BALLAST_LIBEXEC_DIR": plugins, "TZ": "UTC"}
+
+
+class Served:
+    """The process, until the end of the block."""
+
+    def __init__(self, repository, socket, *options):
+        self.socket = socket
+        self.process = subprocess.Popen([ballast, "backup", "serve", "web1", "vda", socket, "--repository", repository, "--json",
+                                         *options], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+    def __enter__(self):
+        self.said = json.loads(self.process.stdout.readline())
+        self.uri = f"nbd+unix:///?socket={self.socket}"
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(LONG_SEC) == 0
+        self.process.stdout.close()
+        assert not os.path.exists(self.socket), "the socket is left behind"
+
+
+def refused(*words):
+    done = subprocess.run([ballast, "backup", "serve", *words], capture_output=True, text=True, env=ENVIRONMENT, check=False,
+                          timeout=LONG_SEC)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 2, done
+    return done.stderr
+
+
+def image(path):
+    """Noise, zeroes, text; it ends within a chunk."""
+    noise = random.Random(5)
+    with open(path, "wb") as f:
+        f.write(noise.randbytes(3 * CHUNK) + bytes(4 * CHUNK) + b"text " * CHUNK + noise.randbytes(1536))
+        return f.tell()
+
+
+def io(uri, *commands, code=0):
+    argv = ["qemu-io", "-f", "raw"]
+    for command in commands:
+        argv += ["-c", command]
+    done = subprocess.run(argv + [uri], capture_output=True, text=True, check=False, timeout=LONG_SEC)
+    assert (done.returncode != 0) == (code != 0), done
+    return done.stdout + done.stderr
+
+
+def check_read_only(top, repository, original, size):
+    with Served(repository, os.path.join(top, "ro")) as s:
+        assert s.said["size_bytes"] == size and s.said["writable"] is False, s.said
+        assert stat.S_IMODE(os.stat(s.socket).st_mode) == 0o600, "others may open the socket"
+        copied = os.path.join(top, "copied")
+        run("qemu-img", "convert", "-f", "raw", "-O", "raw", s.uri, copied)
+        same(original, copied)
+        ranges = json.loads(run("qemu-img", "map", "--output=json", "-f", "raw", s.uri))
+        assert any(r["zero"] and r["length"] >= 4 * CHUNK for r in ranges), ranges  # holes are told, not read
+        io(s.uri, "write 0 4k", code=1)
+        assert "in use" in refused("web1", "vda", s.socket, "--repository", repository)
+
+
+def check_writable(top, repository, original):
+    with Served(repository, os.path.join(top, "rw"), "--writable") as s:
+        io(s.uri, "write -P 0x5a 500k 4k", "read -P 0x5a 500k 4k")
+        assert "Pattern verification failed" not in io(s.uri, "read -P 0x5a 500k 4k")
+    with Served(repository, os.path.join(top, "again")) as s:
+        again = os.path.join(top, "again.raw")
+        run("qemu-img", "convert", "-f", "raw", "-O", "raw", s.uri, again)
+        same(original, again)
+
+
+def check_boots(top, repository):
+    """A QEMU is running from the point at once, without anything restored; it has until its firmware gives up."""
+    with Served(repository, os.path.join(top, "boot"), "--writable") as s:
+        qmp = subprocess.Popen(["qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", "tcg", "-m", "16", "-qmp", "stdio",
+                                "-drive", f"file={s.uri},format=raw,if=virtio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        qmp.stdin.write('{"execute":"qmp_capabilities"}{"execute":"query-status"}{"execute":"quit"}')
+        qmp.stdin.flush()
+        out = qmp.communicate(timeout=LONG_SEC)[0]
+        assert '"running": true' in out and qmp.returncode == 0, out
+
+
+def check_damage(top, repository):
+    """A chunk that is no longer what it was is an error, never other bytes."""
+    largest = max(glob.glob(os.path.join(repository, "chunks/??/*")), key=os.path.getsize)
+    with open(largest, "r+b") as f:
+        f.seek(os.path.getsize(largest) // 2)
+        byte = f.read(1)
+        f.seek(-1, 1)
+        f.write(bytes([byte[0] ^ 1]))
+    with Served(repository, os.path.join(top, "bad")) as s:
+        done = subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "raw", s.uri, os.path.join(top, "bad.raw")],
+                              capture_output=True, text=True, check=False, timeout=LONG_SEC)
+        assert done.returncode != 0 and "error" in done.stderr.lower(), done
+
+
+def main():
+    need("nbdkit", "qemu-img", "qemu-io", "qemu-system-x86_64")
+    with tempfile.TemporaryDirectory(prefix="ballast-serve-") as top:
+        repository, original = os.path.join(top, "repository"), os.path.join(top, "vda.raw")
+        size = image(original)
+        run(ballast, "backup", "init", "--repository", repository, "--chunk-size", "64 KiB")
+        run(fill, repository, "web1", "20260101T000000Z", "-", "vda=" + original)
+        check_read_only(top, repository, original, size)
+        check_writable(top, repository, original)
+        check_boots(top, repository)
+        assert "no disk 'vdz'" in refused("web1", "vdz", os.path.join(top, "x"), "--repository", repository)
+        assert "too long" in refused("web1", "vda", "/" + "x" * 120, "--repository", repository)
+        check_damage(top, repository)
+        ENVIRONMENT["BALLAST_LIBEXEC_DIR"] = top
+        assert "nbdkit-ballast-plugin" in refused("web1", "vda", os.path.join(top, "y"), "--repository", repository)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
