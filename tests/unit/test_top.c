@@ -200,8 +200,10 @@ static void a_silent_daemon_is_told_and_the_last_screen_stays(void **state)
     assert_non_null(strstr(text.data, "web1"));
     wire_text_done(&text);
     top_see(t, fixture_status(), NULL);
+    (void)strcpy(t->status->host.moves, "off");
     drawn(t, &ascii_term, 24, 80, &text);
     assert_null(strstr(text.data, "does not answer"));
+    assert_non_null(strstr(text.data, "moves are off"));
     wire_text_done(&text);
 }
 
