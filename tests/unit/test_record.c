@@ -376,12 +376,14 @@ static void bad_lines_are_refused_with_a_reason(void **state)
     }
 }
 
+#define START_LINE                                                                                                     \
+    "{\"record\":1,\"policy_version\":1,\"config_hash\":\"\",\"version\":\"\",\"host_name\":\"\",\"wall_sec\":0,\"now_usec\":0}\n"
+
 static void lines_in_the_wrong_place_are_refused(void **state)
 {
     static const char *const lines[] = {
         "{\"begin\":0}\n",
-        "{\"record\":1,\"policy_version\":1,\"config_hash\":\"\",\"version\":\"\",\"host_name\":\"\",\"wall_sec\":0,"
-        "\"now_usec\":0}\n{\"begin\":0}\n",
+        START_LINE START_LINE,
         "{\"end\":\"x\",\"decisions\":0}\n",
     };
     struct wire_text t = {0};
