@@ -90,11 +90,31 @@ static uint64_t guest_tolerance_kib(const struct guest *g)
     return kib_max(guest_kib(g->levers.block_bytes), KIB_PER_MIB);
 }
 
+static uint64_t guest_touched_kib(const struct guest *g)
+{
+    return guest_kib(g->host.resident_bytes) + guest_kib(g->host.swapped_bytes);
+}
+
+/* A difference of sizes that is nothing to speak of. */
+static uint64_t guest_slack_kib(uint64_t size_kib)
+{
+    return kib_max(size_kib * POLICY_DEAD_ZONE_PERMILLE / 1000, POLICY_DEAD_ZONE_MIN_KIB);
+}
+
+/* What its balloon does may be by a command of ours, of before a restart, or what its driver was told before a boot. */
+static bool guest_may_follow_us(const struct guest *g, uint64_t now_usec)
+{
+    return g->motion.active || g->owed_kib || g->reset_usec || g->paused || !g->view.time_usec ||
+           g->config.mode != GUEST_MODE_AUTO || g->hold != GUEST_HOLD_NO || /* then it is somebody else's to move */
+           now_usec < g->appeared_usec + POLICY_SETTLE_USEC;
+}
+
 void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t now_usec)
 {
     if (!seen->boot_bytes)
         return; /* nothing else in it counts */
     uint64_t before_bytes = g->levers.balloon_actual_bytes;
+    bool ours = guest_may_follow_us(g, now_usec); /* also where this look is the one that ends the order */
     g->levers = *seen;
     struct obs_levers *l = &g->levers;
     l->boot_bytes = kib_min(l->boot_bytes, POLICY_KIB_MAX * 1024);
@@ -106,12 +126,14 @@ void guest_see_levers(struct guest *g, const struct obs_levers *seen, uint64_t n
     if (g->reset_usec && !g->fell_usec && l->balloon_actual_bytes < before_bytes)
         g->fell_usec = now_usec;
     motion_see(&g->motion, guest_assigned_kib(g), guest_tolerance_kib(g), now_usec);
+    foreign_see_balloon(&g->foreign, guest_kib(l->balloon_actual_bytes), guest_touched_kib(g),
+                        guest_slack_kib(guest_assigned_kib(g)), ours, now_usec);
 }
 
 /* The guest holds more than it says: not a moment's lag of a balloon that fills, but for 2 s (docs/design.md 3.5). */
 static void guest_check_breach(struct guest *g, uint64_t now_usec)
 {
-    uint64_t touched = guest_kib(g->host.resident_bytes) + guest_kib(g->host.swapped_bytes);
+    uint64_t touched = guest_touched_kib(g);
     uint64_t from = g->host.time_usec > USEC_PER_SEC ? g->host.time_usec - USEC_PER_SEC : 0;
     uint64_t least = 0;
     uint64_t largest = 0;
@@ -126,8 +148,7 @@ static void guest_check_breach(struct guest *g, uint64_t now_usec)
         g->breach = false;
         return;
     }
-    uint64_t slack = kib_max(largest * POLICY_DEAD_ZONE_PERMILLE / 1000, POLICY_DEAD_ZONE_MIN_KIB);
-    if (touched <= largest + slack) {
+    if (touched <= largest + guest_slack_kib(largest)) {
         g->excess_since_usec = 0;
         g->breach = false;
         return;
@@ -142,12 +163,12 @@ static void guest_check_breach(struct guest *g, uint64_t now_usec)
 
 void guest_see_host(struct guest *g, const struct obs_host_view *seen, uint64_t now_usec)
 {
-    uint64_t touched = guest_kib(seen->resident_bytes) + guest_kib(seen->swapped_bytes);
-
     g->host = *seen;
-    peak_see(&g->proof, touched, now_usec, POLICY_HALF_LIFE_USEC);
+    peak_see(&g->proof, guest_touched_kib(g), now_usec, POLICY_HALF_LIFE_USEC);
     harm_see_host(&g->harm, seen, g->view.source == OBS_SOURCE_AGENT, now_usec);
     guest_check_breach(g, now_usec);
+    if (foreign_see_host(&g->foreign, guest_touched_kib(g), seen->time_usec))
+        guest_see_foreign_hand(g, now_usec);
 }
 
 /* Bytes swapped in and refaulted in the last 10 s. */

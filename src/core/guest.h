@@ -7,6 +7,7 @@
 
 #include "band.h"
 #include "demand.h"
+#include "foreign.h"
 #include "harm.h"
 #include "levels.h"
 #include "motion.h"
@@ -192,6 +193,7 @@ struct guest {
     uint32_t take_step_permille;    /* slow taking: 10 .. 80 per second */
     uint64_t take_tick_usec;        /* last slow take */
     struct motion motion;           /* the order under way, stuck, retry */
+    struct foreign foreign;         /* another hand on its balloon */
 
     struct guest_verdict verdict;
 

@@ -153,6 +153,13 @@ static void daemon_on_operated(void *user)
     engine_reconfigure(d->engine, &config, daemon_now_usec());
 }
 
+static bool daemon_take_back(void *user, const char *guest)
+{
+    struct daemon *d = user;
+
+    return engine_take_back(d->engine, guest, daemon_now_usec());
+}
+
 static void daemon_hold_text(void *user, const char *guest, char *to, size_t size)
 {
     operate_hold_text(user, guest, to, size);
@@ -192,7 +199,8 @@ static int daemon_open_operate(struct daemon *d, struct err *e)
 {
     struct operate_env env = {.engine = d->engine, .now_usec = daemon_now_usec, .dry_run = d->options.dry_run,
                               .state_dir = d->options.state_dir, .unkept = d->unkept.text, .config = daemon_config,
-                              .notify = d->notify, .changed = daemon_on_operated, .user = d};
+                              .notify = d->notify, .changed = daemon_on_operated,
+                              .take_back = daemon_take_back, .user = d};
     int r;
 
     if (keeper_open(d->options.state_dir, &d->keeper, &d->unkept) < 0)

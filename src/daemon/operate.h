@@ -30,6 +30,7 @@ struct operate_env {
     const char *state_dir, *unkept;
     const struct config *(*config)(void *user); /* the one that holds now */
     void (*changed)(void *user);                /* the engine must ask anew */
+    bool (*take_back)(void *user, const char *guest); /* engine_take_back(); NULL: can't be */
     void *user;
 };
 

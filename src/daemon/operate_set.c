@@ -286,6 +286,14 @@ void operate_request_set(struct operate *o, const struct api_request *rq, struct
     (void)snprintf(d.text, sizeof(d.text), "guest '%s': %s%s; %s", rq->name, d.changed ? "" : "already so: ", changes,
                    s.save ? "holds from now on, also after a restart of ballastd"
                           : "holds until ballastd ends, also over a reload (--save: for good)");
+    if (s.keys & 1U << CONFIG_GUEST_MODE && after.mode == GUEST_MODE_AUTO && o->env.take_back &&
+        o->env.take_back(o->env.user, rq->name)) {
+        size_t used = strlen(d.text);
+
+        log_info("guest '%s' is taken back from the program that moved its memory, by uid %" PRIu64, rq->name, who.uid);
+        (void)snprintf(d.text + used, sizeof(d.text) - used, "; ballast has its lever again");
+        operate_audit(o, &who, "take-back", rq->name, "");
+    }
     if (d.changed) {
         set = set_find(o, rq->name);
         set->now = s.now;

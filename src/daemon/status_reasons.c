@@ -93,7 +93,7 @@ void status_reasons_fill(const struct engine_guest *g, uint64_t now_usec, struct
     flags_of_size(g, now_usec, ret);
     if (flags & GUEST_FLAG_FOREIGN_HAND)
         flag(ret, "foreign-hand", "another program moves its memory, so ballast only watches it: find that program "
-             "(libvirt, Proxmox VE, MOM, a script), stop it, then restart ballastd");
+             "(libvirt, Proxmox VE, MOM, a script), stop it, then ballast set %s mode=auto", g->vm->name);
     if (flags & GUEST_FLAG_NO_BALLOON && !g->vm->facts.fixed[0])
         flag(ret, "no-balloon", "QEMU has neither a balloon nor a virtio-mem device for it: start it with "
              "-device virtio-balloon-pci,deflate-on-oom=on");

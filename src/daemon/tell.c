@@ -142,7 +142,8 @@ void tell_flags(struct tell *t, const struct engine_guest *g, uint32_t before)
         {GUEST_FLAG_SILENT, "sends no numbers; nothing is taken from it by old ones", "sends numbers again"},
         {GUEST_FLAG_SELF_MANAGING, "takes whatever memory is there; it gets no more until it shows a need",
          "is no longer held for taking whatever is there"},
-        {GUEST_FLAG_FOREIGN_HAND, "is moved by another program; it is only watched", "is balanced again"},
+        {GUEST_FLAG_FOREIGN_HAND, "is moved by another program, so it is only watched: stop that program, then ballast set "
+                                  "GUEST mode=auto", "is balanced again"},
     }; /* no lever, and plugged memory left offline: their driver says so, with the remedy */
     uint32_t now = g->core.verdict.flags;
 

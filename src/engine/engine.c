@@ -298,6 +298,24 @@ void engine_reconfigure(struct engine *engine, const struct engine_config *confi
     engine_want_event(engine);
 }
 
+/* As two changes of its configuration, which is what can be recorded and replayed: a changed mode takes the lever back. */
+bool engine_take_back(struct engine *engine, const char *name, uint64_t now_usec)
+{
+    const struct engine_guest *g = engine_find(engine, name);
+
+    if (!g || !g->core.foreign_hand)
+        return false;
+    struct engine_slot *slot = engine_slot_of(g->vm);
+    struct input in = {.kind = INPUT_CONFIGURED, .now_usec = engine_clock(engine, now_usec), .config = g->core.config};
+    enum guest_mode mode = in.config.mode;
+    in.config.mode = mode == GUEST_MODE_WATCH ? GUEST_MODE_AUTO : GUEST_MODE_WATCH;
+    engine_apply(engine, slot, &in);
+    in.config.mode = mode;
+    engine_apply(engine, slot, &in);
+    engine_want_event(engine);
+    return true;
+}
+
 const struct host *engine_host(const struct engine *engine)
 {
     return &engine->host;

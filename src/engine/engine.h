@@ -81,6 +81,9 @@ uint64_t engine_run(struct engine *engine, uint64_t now_usec);
 /* New host configuration and a fresh env.configure() and env.hold() for every guest. */
 void engine_reconfigure(struct engine *engine, const struct engine_config *config, uint64_t now_usec);
 
+/* The operator takes the lever of that guest back from a foreign hand (S11). False: nobody else had it. */
+bool engine_take_back(struct engine *engine, const char *name, uint64_t now_usec);
+
 const struct host *engine_host(const struct engine *engine);
 size_t engine_count(const struct engine *engine);
 const struct engine_guest *engine_guest_at(const struct engine *engine, size_t i);

@@ -131,7 +131,8 @@ static const struct wire_field kept_fields[] = {
     R(U32, breaches), R(U32, take_step_permille), R(U64, take_tick_usec), R(BOOL, motion.active),
     R(U64, motion.target_kib), R(U64, motion.from_kib), R(U64, motion.ordered_usec), R(U64, motion.moved_usec),
     R(U64, motion.last_kib), R(U32, motion.withdrawals), R(U64, motion.still_usec), R(U64, motion.stuck_since_usec),
-    R(U64, motion.retry_usec), R(U64, motion.retry_wait_usec), R(BOOL, motion.stuck_growing), R(U64, band.aged_usec),
+    R(U64, motion.retry_usec), R(U64, motion.retry_wait_usec), R(BOOL, motion.stuck_growing), R(U64, foreign.base_kib),
+    R(U64, foreign.touched_kib), R(U64, foreign.ours_usec), R(U64, foreign.fell_usec), R(U64, foreign.low_kib), R(U64, band.aged_usec),
     R(U64, band.seen_usec), R(U64, band.raised_usec), R(U32, band.raise_points),
 };
 const struct record_table record_kept = TABLE(kept);

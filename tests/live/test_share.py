@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A monitor that another program uses, too: both are served, in turn. While the other holds it, that is said, and no other
-guest notices."""
+guest notices. And another program that moves a guest's balloon gets that guest to itself, until the operator takes the
+lever back (S11)."""
 import threading
 import time
 
 import vm
-from bench import check, eventually, main
+from bench import always, check, eventually, main
 
 
 class Neighbour(threading.Thread):
@@ -73,13 +74,32 @@ def test_held(s, d):
     check(len(d.log_lines("held by another")) == 1, "one line it was")
 
 
+def test_foreign_hand(t, d):
+    eventually(lambda: t.assigned_mib() < 210, "a guest has what ballast gives it", explain=d.log)
+    time.sleep(4)  # else it might be a late movement of ballast's own
+    t.monitor.ask("balloon", value=140 << 20)
+    eventually(lambda: d.has_flag("t", "foreign-hand"), "another program's hand on its balloon is seen", explain=d.log)
+    t.monitor.ask("balloon", value=140 << 20)
+    eventually(lambda: t.assigned_mib() == 140, "it sets it again")
+    always(lambda: t.assigned_mib() == 140, "ballast leaves it, below its minimum", 4, explain=d.log)
+    check(len(d.log_lines("'t'", "moved by another program")) == 1, "one line says so")
+    check("ballast set t mode=auto" in d.guest("t")["reasons"]["foreign-hand"], "and its reason how to end it")
+    done = d.cli("set", "t", "mode=auto", check_code=0)
+    check("has its lever again" in done.stdout, done.stdout.strip())
+    eventually(lambda: t.assigned_mib() > 190 and not d.has_flag("t", "foreign-hand"), "then it is balanced again",
+               explain=d.log)
+
+
 def test(b):
     s, t = b.boot(("s", {"boot_mib": 256}), ("t", {"boot_mib": 256}))
-    d = b.daemon(memory_mib=2048, guests={"s": {"access": "share", "minimum": "112 MiB"}})
+    t.load.grow(110)  # so that its memory was touched
+    t.load.release()
+    d = b.daemon(memory_mib=2048, guests={"s": {"access": "share", "minimum": "112 MiB"}, "t": {"minimum": "200 MiB"}})
     d.wait_for("s", "t")
     test_turns(s, d)
     test_missed_events(s, d)
     test_held(s, d)
+    test_foreign_hand(t, d)
     check(t.is_running() and is_fresh(d, "t"), "the other guest noticed nothing")
 
 
