@@ -38,6 +38,7 @@ struct decide_switches {
     bool no_harm;         /* harm is not undone */
     bool no_adopt_hold;   /* S10 */
     bool no_foreign_hand; /* S11 */
+    bool no_ask;          /* S13: memory is taken by an agent's last sample until it counts as silent */
 };
 
 struct host_config {

@@ -148,6 +148,7 @@ struct guest_verdict {
     enum guest_reason reason;
     uint64_t order_kib;      /* absolute target of the order */
     bool wants_host_view;    /* its bound binds: read resident memory afresh */
+    bool wants_view;         /* memory is to be taken by its numbers, and they should be newer: ask it */
 };
 
 /* In the order of use: decide() walks over its guests twice, first over all from the end of `harm` to the head of `band`,

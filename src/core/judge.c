@@ -81,7 +81,7 @@ void judge_books(struct guest *g, const struct decide_switches *switches, uint64
     v->sample_age_usec = OBS_UNSET;
     if (g->view.time_usec)
         v->sample_age_usec = now_usec > g->view.time_usec ? now_usec - g->view.time_usec : 0;
-    v->wants_host_view = false;
+    v->wants_host_view = v->wants_view = false;
 }
 
 bool judge_is_managed(const struct guest *g)

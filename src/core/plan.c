@@ -340,6 +340,18 @@ void plan_open(struct plan *p, struct host *h, struct guest *const *guests, size
         .waiter = DECIDE_NOBODY, .donor = DECIDE_NOBODY, .free_kib = p->free_kib};
 }
 
+/* An agent that owes a heartbeat is asked, and nothing is taken before it answered: what its guest took since its last
+ * sample is not in there. One that is silent altogether has levels of its own. */
+static bool plan_is_late(const struct plan *p, struct guest *g)
+{
+    uint64_t heartbeat = g->view.spacing_usec < USEC_PER_MIN ? g->view.spacing_usec : USEC_PER_MIN;
+
+    g->verdict.wants_view = g->view.source == OBS_SOURCE_AGENT && !(g->verdict.flags & GUEST_FLAG_SILENT) &&
+                            !p->h->config.switches.no_ask &&
+                            p->now_usec > g->view.heard_usec + heartbeat * POLICY_LATE_PERCENT / 100;
+    return g->verdict.wants_view;
+}
+
 void plan_look(struct plan *p, size_t i)
 {
     struct guest *g = p->guests[i];
@@ -358,6 +370,8 @@ void plan_look(struct plan *p, size_t i)
         p->hungry_kib += plan_hungry(g) ? gap : 0;
         p->rank[i] = plan_rank(g);
         p->order[p->growing++] = (uint32_t)i;
+    } else if (plan_excess_kib(g) >= PLAN_QUANTUM_KIB && plan_is_late(p, g)) {
+        g->verdict.reason = GUEST_REASON_STALE;
     } else if (plan_excess_kib(g) >= PLAN_QUANTUM_KIB) {
         p->rank[i] = plan_excess_kib(g); /* who has most to give, first */
         p->order[--p->donors_from] = (uint32_t)i;

@@ -3,7 +3,7 @@
 
 /* Every constant of the policy, with its reason (docs/design.md 10). Change one only with evidence from the scenarios. */
 
-#define POLICY_VERSION 1 /* recorded with each decision (S6) */
+#define POLICY_VERSION 2 /* recorded with each decision (S6) */
 
 #define USEC_PER_MSEC 1000ULL
 #define USEC_PER_SEC 1000000ULL
@@ -29,6 +29,7 @@
 #define POLICY_STALE_POLLS 3                              /* statistics: three polls missed */
 #define POLICY_STALE_BEATS 2                              /* agent: two heartbeats missed (1 s; 5 s in watch) ... */
 #define POLICY_STALE_AGENT_USEC (2 * USEC_PER_SEC)        /* ... and this */
+#define POLICY_LATE_PERCENT 125                           /* an agent that owes a heartbeat by this is asked before a take */
 #define POLICY_PAIRING_USEC (USEC_PER_SEC / 2)            /* last-update has whole seconds */
 #define POLICY_MISSED_USEC (10 * USEC_PER_SEC)
 #define POLICY_RISE_USEC (3 * USEC_PER_SEC)

@@ -127,7 +127,7 @@ static void dump_verdict(struct wire_text *t, const struct guest_verdict *v)
     M(v, given_kib), M(v, penalty_kib), M(v, shortfall_kib), M(v, proof_kib), M(v, rise_kib), M(v, mark_kib);
     M(v, limit_kib), M(v, advice_kib), M(v, weight), M(v, pressure_permille), M(v, sample_age_usec);
     M(v, stall_percent), M(v, flags), M(v, memory_status), M(v, order), M(v, reason), M(v, order_kib);
-    M(v, wants_host_view);
+    M(v, wants_host_view), M(v, wants_view);
     close_object(t);
 }
 

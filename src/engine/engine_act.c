@@ -116,7 +116,7 @@ static void engine_tell_changes(struct engine *engine, size_t n)
             continue;
         if (slot->g.core.verdict.order == GUEST_ORDER_NONE)
             slot->told = GUEST_ORDER_NONE;
-        if (slot->g.core.verdict.wants_host_view || engine_is_pressed(slot))
+        if (slot->g.core.verdict.wants_host_view || slot->g.core.verdict.wants_view || engine_is_pressed(slot))
             engine_want_poll(engine);
         if (before == now)
             continue;

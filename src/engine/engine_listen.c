@@ -148,7 +148,7 @@ static void engine_on_view(void *user, struct hv_vm *vm, const struct obs_guest_
     if (!slot)
         return;
     uint64_t now = engine_clock(engine, seen->heard_usec);
-    bool urgent = engine_view_is_urgent(&slot->g.core, seen);
+    bool urgent = engine_view_is_urgent(&slot->g.core, seen) || slot->g.core.verdict.wants_view;
     if (engine_view_fell(&slot->g.core, seen, ENGINE_FELL_BYTES)) {
         slot->fell_usec = now;
         engine_want_poll(engine);

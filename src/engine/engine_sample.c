@@ -93,7 +93,7 @@ void engine_poll(struct engine *engine)
             what |= HV_SAMPLE_LEVERS;
         if (engine_host_view_due(engine, slot))
             what |= HV_SAMPLE_HOST;
-        bool pressed = engine_is_pressed(slot);
+        bool pressed = engine_is_pressed(slot) || slot->g.core.verdict.wants_view;
         if (pressed && engine->now_usec - slot->view_asked_usec >= ENGINE_VIEW_USEC)
             what |= HV_SAMPLE_VIEW;
         more = more || what || pressed || slot->g.core.verdict.wants_host_view || engine_host_view_lags(slot);

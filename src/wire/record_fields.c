@@ -80,7 +80,7 @@ static const struct wire_field host_config_fields[] = {
     R(BOOL, switches.no_books), R(BOOL, switches.no_reset_count), R(BOOL, switches.no_clamp),
     R(BOOL, switches.no_free_first), R(BOOL, switches.no_stuck), R(BOOL, switches.no_bound),
     R(BOOL, switches.no_position), R(BOOL, switches.no_lower), R(BOOL, switches.no_harm),
-    R(BOOL, switches.no_adopt_hold), R(BOOL, switches.no_foreign_hand),
+    R(BOOL, switches.no_adopt_hold), R(BOOL, switches.no_foreign_hand), R(BOOL, switches.no_ask),
 };
 const struct record_table record_host_config = TABLE(host_config);
 #undef R
@@ -105,7 +105,7 @@ static const struct wire_field verdict_fields[] = {
     R(U64, penalty_kib), R(U64, shortfall_kib), R(U64, proof_kib), R(U64, rise_kib), R(U64, mark_kib),
     R(U64, limit_kib), R(U64, advice_kib), R(U64, weight), R(U64, pressure_permille), R(U64, sample_age_usec),
     R(U32, stall_percent), R(U32, flags), R(U32, memory_status), R(U32, order), R(U32, reason), R(U64, order_kib),
-    R(BOOL, wants_host_view),
+    R(BOOL, wants_host_view), R(BOOL, wants_view),
 };
 const struct record_table record_verdict = TABLE(verdict);
 #undef R

@@ -161,6 +161,33 @@ static void idle_guest_gives_slowly_and_only_on_the_tick(void **state)
     assert_order(&w, 0, GUEST_ORDER_NONE, GUEST_REASON_DEAD_ZONE);
 }
 
+/* S13: an agent that owes a heartbeat is asked before memory is taken by what it said last. */
+static void late_agent_is_asked_before_a_take(void **state)
+{
+    struct house w;
+
+    (void)state;
+    for (int off = 0; off <= 1; off++) {
+        house_build(&w, 1, 4096, 256);
+        w.host.config.switches.no_ask = off;
+        see(&w, 0, 1024, 1024, 200);
+        w.now += 20 * SEC;
+        see(&w, 0, 1024, 1024, 200);
+        w.guest[0].view.source = OBS_SOURCE_AGENT;
+        w.now += SEC;
+        assert_int_equal(run(&w, DECIDE_TICK), 1); /* not late yet */
+        assert_false(w.guest[0].verdict.wants_view);
+        w.now += SEC / 2;
+        assert_int_equal(run(&w, DECIDE_TICK), off);
+        assert_int_equal(w.guest[0].verdict.wants_view, !off);
+        if (!off)
+            assert_order(&w, 0, GUEST_ORDER_NONE, GUEST_REASON_STALE);
+        see(&w, 0, 1024, 1024, 200); /* it answers */
+        assert_int_equal(run(&w, DECIDE_TICK), 1);
+        assert_order(&w, 0, GUEST_ORDER_SHRINK, GUEST_REASON_RECLAIM);
+    }
+}
+
 /* S3, S13: the memory is taken from the donor at once, and given when it has arrived, not before. */
 static void free_first_give_second(void **state)
 {
@@ -623,6 +650,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unheard_guest_is_left_alone),
         cmocka_unit_test(idle_guest_gives_slowly_and_only_on_the_tick),
+        cmocka_unit_test(late_agent_is_asked_before_a_take),
         cmocka_unit_test(free_first_give_second),
         cmocka_unit_test(resetting_guest_counts_but_takes_nothing),
         cmocka_unit_test(switch_off_s1b_grants_what_a_reset_may_take),

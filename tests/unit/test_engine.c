@@ -234,6 +234,23 @@ static void donors_first_then_grants(void **state)
     assert_int_equal(engine_find(engine, "a")->orders, 1);
 }
 
+static void late_numbers_are_asked_for_before_a_take(void **state)
+{
+    uint64_t now = START + SEC + 100 * MSEC;
+
+    (void)state;
+    start_two();
+    (void)engine_run(engine, START + SEC);
+    ((struct engine_guest *)vm_b.user)->core.verdict.wants_view = true; /* as the next decision finds it */
+    journal[0] = '\0';
+    (void)engine_run(engine, now);
+    (void)engine_run(engine, now + 100 * MSEC); /* 200 ms after it was asked last */
+    expect("tick a b;ask b V;");
+    see_view(&vm_b, 99, now + 101 * MSEC);
+    (void)engine_run(engine, now + 101 * MSEC);
+    expect("event a b;"); /* its answer does not wait for the tick */
+}
+
 static void polls_while_in_flight(void **state)
 {
     uint64_t now = START + SEC + 100 * MSEC;
@@ -604,6 +621,7 @@ int main(void)
         ENGINE_TEST(time_does_not_run_backwards),
         ENGINE_TEST(sleep_is_no_burst),
         ENGINE_TEST(donors_first_then_grants),
+        ENGINE_TEST(late_numbers_are_asked_for_before_a_take),
         ENGINE_TEST(polls_while_in_flight),
         ENGINE_TEST(pressed_guest_is_asked_more_often),
         ENGINE_TEST(tells_agents),
