@@ -309,6 +309,7 @@ static void come_between(void *user, unsigned n)
 
     if (n != b->at)
         return;
+    crash_fs_set_now(b->fs, crash_fs_fs(b->fs)->ops->now(crash_fs_fs(b->fs)) + DAY); /* a backup may take as long */
     if (b->is_sweep)
         sweep_all(b->repo);
     else

@@ -203,6 +203,65 @@ static void threads(void **state)
     (void)repo_point_abort(point, NULL);
 }
 
+/* A stored chunk's file. */
+static void chunk_file(const struct repo_id *id, char *ret, size_t size)
+{
+    char text[REPO_ID_TEXT_SIZE];
+
+    (void)repo_id_text(id, text);
+    (void)snprintf(ret, size, "%s/chunks/%.2s/%s", path, text, text + 2);
+}
+
+/* What somebody else may have put where a chunk was: refused with a sentence, without hanging and without going there. */
+static void hostile_chunks(void **state)
+{
+    static const char *const tricks[] = {
+        "rm $F; ln -s /etc/passwd $F",
+        "rm $F; mkfifo $F",
+        "rm $F; mkdir $F",
+        "rm $F; : >$F",
+        "rm $F; head -c 67108864 /dev/zero | zstd -1cq >$F", /* a bomb: its content is the right one, a thousand times */
+        "rm $F; truncate -s 1T $F",
+        "rm $F; head -c 1000 /dev/urandom >$F",
+    };
+    AUTO(repo) struct repo *repo = repo_made();
+    struct repo_point *point;
+    static uint8_t data[CHUNK];
+    struct repo_id id;
+
+    must(repo_point_begin(repo, "web1", "web1", "", NULL, 0, &point, &failure));
+    for (size_t i = 0; i < sizeof(tricks) / sizeof(tricks[0]); i++) {
+        char file[256], command[1024];
+        struct err e = {0};
+
+        fill(data, sizeof(data), 100 + i);
+        must(repo_chunk_put(point, data, sizeof(data), &id, NULL, &failure));
+        chunk_file(&id, file, sizeof(file));
+        (void)snprintf(command, sizeof(command), "F=%s; %s", file, tricks[i]);
+        assert_int_equal(system(command), 0);
+        assert_true(repo_chunk_get(repo, &id, data, sizeof(data), &e) < 0);
+        assert_true(e.text[0] != '\0');
+    }
+    (void)repo_point_abort(point, NULL);
+}
+
+/* Links in place of directories lead nowhere either. */
+static void hostile_directories(void **state)
+{
+    AUTO(repo) struct repo *repo = repo_made();
+    AUTO(repo_point_list) struct repo_point_list *list = NULL;
+    struct repo_point *point;
+    char command[512];
+    struct err e = {0};
+
+    (void)snprintf(command, sizeof(command), "mkdir %s/out && rmdir %s/vm && ln -s %s/out %s/vm", directory, path, directory, path);
+    assert_int_equal(system(command), 0);
+    assert_true(repo_point_begin(repo, "web1", "web1", "", NULL, 0, &point, &e) < 0);
+    assert_true(repo_points_list(repo, NULL, &list, &e) < 0);
+    (void)snprintf(command, sizeof(command), "rmdir %s/out", directory); /* empty: nothing went there */
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +269,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(point_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostile_chunks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostile_directories, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
