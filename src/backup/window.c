@@ -97,6 +97,8 @@ static unsigned first_of(enum window_phase phase)
 
 static void go_to(struct window *w, unsigned at)
 {
+    if (at == first_of(WINDOW_TEARDOWN))
+        w->looked = false;
     w->at = at;
     w->disk = 0;
     w->tries = 0;
@@ -299,6 +301,19 @@ static void give_up_connection(struct window *w)
     w->gone = true;
 }
 
+/* We were stopped, or the machine was: the guardian has acted or is about to, and what is sent now would come after it. */
+static bool is_too_late(struct window *w)
+{
+    struct err e = {0};
+
+    if (step_of(w)->phase != WINDOW_WINDOW || w->now_usec < w->armed_usec + w->config.times.hard_usec || !w->armed)
+        return false;
+    (void)err_set(&e, ETIMEDOUT, "the freeze of guest '%s' took longer than %" PRIu64 " s", w->config.guest,
+                  w->config.times.hard_usec / 1000000);
+    fail(w, &e);
+    return true;
+}
+
 static void finish(struct window *w)
 {
     w->finished = true;
@@ -322,6 +337,8 @@ static void advance(struct window *w)
             finish(w);
             return;
         }
+        if (is_too_late(w))
+            continue;
         if (must_wait_for_connection(w)) {
             w->waits_connection = true;
             if (w->now_usec >= w->step_since_usec + WINDOW_RECONNECT_USEC)
@@ -342,7 +359,8 @@ void window_start(struct window *w, uint64_t now_usec, int64_t utc_usec)
 {
     w->now_usec = w->step_since_usec = now_usec;
     w->utc_usec = utc_usec;
-    w->freeze_usec = w->stop_usec = now_usec; /* of a window that is recovered: not known any better */
+    if (w->config.recover) /* its window opened some time ago: not known any better */
+        w->freeze_usec = w->stop_usec = now_usec;
     advance(w);
 }
 
@@ -539,51 +557,4 @@ struct window *window_free(struct window *w)
     wire_text_done(&w->mounts);
     free(w);
     return NULL;
-}
-
-/* ---- looking at it ---- */
-
-void window_look(const struct window *w, struct window_view *ret)
-{
-    unsigned at = w->at < window_step_count ? w->at : window_step_count - 1;
-
-    *ret = (struct window_view){
-        .step = window_steps[at].name,
-        .step_number = at + 1,
-        .phase = window_steps[at].phase,
-        .done = w->finished,
-        .failed = w->failed && !w->committed,
-        .error = w->error.text,
-        .hint = w->hint,
-        .failed_step = w->failed_step,
-        .point = w->committed ? w->point : "",
-        .left = w->left,
-        .consistency = w->consistency,
-        .checkpoint_utc_usec = w->checkpoint_utc_usec,
-        .frozen_count = w->frozen_count,
-        .thawed_count = w->thawed_count,
-        .freeze_usec = w->thawed_usec > w->freeze_usec && w->freeze_sent ? w->thawed_usec - w->freeze_usec : 0,
-        .stop_usec = w->cont_usec > w->stop_usec && w->stop_sent ? w->cont_usec - w->stop_usec : 0,
-        .disks_n = w->disks_n,
-        .notes_n = w->notes_n,
-        .notes_more = w->notes_more,
-    };
-}
-
-void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret)
-{
-    const struct window_disk *d = &w->disks[i];
-
-    *ret = (struct window_disk_view){
-        .name = d->name,
-        .size_bytes = d->size_bytes,
-        .kind = d->plan.base ? WINDOW_INCREMENTAL : WINDOW_FULL,
-        .dirty_bytes = d->dirty_bytes,
-        .pushed_bytes = d->pushed_bytes,
-    };
-}
-
-const char *window_note(const struct window *w, size_t i)
-{
-    return w->notes[i];
 }

@@ -103,7 +103,6 @@ struct window_config {
     enum window_freeze freeze;
     struct window_times times;
     uint64_t bandwidth_bytes; /* a second; 0: no limit */
-    bool has_agent;         /* a socket of the guest agent is there */
     bool recover;           /* only CLOSE and TEARDOWN: what an earlier ballastd left ... */
     bool recover_stopped, recover_frozen; /* ... with a window open, as its marker says */
     const char *hold_step;  /* tests: this step waits for env.held(); NULL: none */
@@ -157,7 +156,7 @@ enum window_disk_kind {
 };
 
 struct window_disk_view {
-    const char *name;
+    const char *name, *socket;
     uint64_t size_bytes;
     enum window_disk_kind kind;
     uint64_t dirty_bytes;

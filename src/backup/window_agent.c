@@ -198,7 +198,8 @@ int window_freeze_refused(struct window *w, struct window_disk *d, struct err *e
 bool window_needs_thaw(const struct window *w, const struct window_disk *d)
 {
     (void)d;
-    return w->freeze_sent && !w->thaw_done && !w->acted && !w->gone;
+    /* One that stands still answers nothing: the guardian does both then. */
+    return w->freeze_sent && !w->thaw_done && !w->acted && !w->gone && (!w->stop_sent || w->cont_done);
 }
 
 int window_take_thaw(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)

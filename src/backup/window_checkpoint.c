@@ -109,7 +109,7 @@ void window_sent_access(struct window *w, struct window_disk *d)
 bool window_needs_cont(const struct window *w, const struct window_disk *d)
 {
     (void)d;
-    return w->stop_sent && !w->cont_done && !w->acted;
+    return w->stop_sent && !w->cont_done; /* also where the guardian acted: it may have come before our stop */
 }
 
 int window_take_cont(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
@@ -177,9 +177,7 @@ int window_take_clear(struct window *w, struct window_disk *d, struct json_objec
     (void)v;
     w->window_open = false;
     w->env.frozen(w->env.user, false);
-    if (!w->was_running)
-        w->consistency = WINDOW_PAUSED;
-    else if (w->frozen && w->frozen_count && w->thaw_done && w->thawed_count >= w->frozen_count)
+    if (w->frozen && w->frozen_count && w->thaw_done && w->thawed_count >= w->frozen_count)
         w->consistency = WINDOW_FS;
     if (!w->failed && w->config.freeze == WINDOW_FREEZE_REQUIRE && w->consistency != WINDOW_FS) {
         window_set_hint(w, "look who thaws file systems in the guest (a script, an administrator), or use --freeze prefer");

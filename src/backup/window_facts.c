@@ -5,7 +5,7 @@
 
 #include "window_private.h"
 
-/* What the manifest tells of the freeze window (docs/repository-format.md: facts). */
+/* What a window tells: to those who look at it, and the manifest (docs/repository-format.md: facts). */
 
 /* As the repository writes times of points: 20261124T150000Z. */
 void window_print_time(int64_t utc_usec, char *to, size_t size)
@@ -64,4 +64,52 @@ void window_print_facts(const struct window *w, struct wire_text *t)
         wire_text_string(t, w->notes[i]);
     }
     wire_text_adds(t, "]}");
+}
+
+/* ---- looking at it ---- */
+
+void window_look(const struct window *w, struct window_view *ret)
+{
+    unsigned at = w->at < window_step_count ? w->at : window_step_count - 1;
+
+    *ret = (struct window_view){
+        .step = window_steps[at].name,
+        .step_number = at + 1,
+        .phase = window_steps[at].phase,
+        .done = w->finished,
+        .failed = w->failed && !w->committed,
+        .error = w->error.text,
+        .hint = w->hint,
+        .failed_step = w->failed_step,
+        .point = w->committed ? w->point : "",
+        .left = w->left,
+        .consistency = w->consistency,
+        .checkpoint_utc_usec = w->checkpoint_utc_usec,
+        .frozen_count = w->frozen_count,
+        .thawed_count = w->thawed_count,
+        .freeze_usec = w->thawed_usec > w->freeze_usec && w->freeze_sent ? w->thawed_usec - w->freeze_usec : 0,
+        .stop_usec = w->cont_usec > w->stop_usec && w->stop_sent ? w->cont_usec - w->stop_usec : 0,
+        .disks_n = w->disks_n,
+        .notes_n = w->notes_n,
+        .notes_more = w->notes_more,
+    };
+}
+
+void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret)
+{
+    const struct window_disk *d = &w->disks[i];
+
+    *ret = (struct window_disk_view){
+        .name = d->name,
+        .socket = d->socket,
+        .size_bytes = d->size_bytes,
+        .kind = d->plan.base ? WINDOW_INCREMENTAL : WINDOW_FULL,
+        .dirty_bytes = d->dirty_bytes,
+        .pushed_bytes = d->pushed_bytes,
+    };
+}
+
+const char *window_note(const struct window *w, size_t i)
+{
+    return w->notes[i];
 }

@@ -28,6 +28,7 @@ int window_take_status(struct window *w, struct window_disk *d, struct json_obje
         return 0;
     if (strcmp(status, "paused") == 0 || strcmp(status, "prelaunch") == 0 || strcmp(status, "shutdown") == 0) {
         w->use_agent = false; /* it can't answer */
+        w->consistency = WINDOW_PAUSED;
         window_add_note(w, "guest '%s' is paused: its memory may hold data that its disks lack", w->config.guest);
         if (w->config.freeze != WINDOW_FREEZE_REQUIRE)
             return 0;
@@ -265,6 +266,9 @@ void window_print_helper_names(const struct window *w, struct wire_text *t)
     for (size_t i = 0; i < w->disks_n; i++) {
         (void)snprintf(path, sizeof(path), "%s/fleece/%s-%zu.qcow2", w->config.state_dir, w->config.guest, i);
         wire_text_string(t, path);
+        wire_text_adds(t, ",");
+        (void)snprintf(path, sizeof(path), "%s/%s-%zu.nbd", w->config.socket_dir, w->config.guest, i);
+        wire_text_string(t, path); /* of a ballast-copy that was killed */
         wire_text_adds(t, ",");
     }
     (void)snprintf(path, sizeof(path), "%s/%s.job", w->config.socket_dir, w->config.guest);

@@ -25,6 +25,7 @@
 #define WINDOW_THAW_TRY_USEC 2000000ULL
 #define WINDOW_AGENT_USEC 5000000ULL
 #define WINDOW_CONT_TRIES 3
+#define WINDOW_LOOK_TRIES 3
 #define WINDOW_ACT_USEC 60000000ULL
 #define WINDOW_HELPER_USEC 120000000ULL    /* a slow repository: nothing is frozen meanwhile */
 #define WINDOW_READY_USEC 60000000ULL      /* ballast-copy reads the parents' indexes */
@@ -69,6 +70,7 @@ struct window {
     bool finished;
     bool cancelled;
     bool connected, gone;
+    bool looked; /* what query-block says is not older than this TEARDOWN */
     bool waits_connection;
     uint64_t step_since_usec;
 
@@ -270,3 +272,10 @@ void window_build_fleece(struct window *w, struct window_disk *d, struct wire_te
 void window_sent_fleece(struct window *w, struct window_disk *d);
 bool window_needs_arm(const struct window *w, const struct window_disk *d);
 void window_sent_arm(struct window *w, struct window_disk *d);
+int window_take_job_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_target_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_access_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_filter_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_fleece_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_unplugged(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_look_again(struct window *w, struct window_disk *d, struct err *e);

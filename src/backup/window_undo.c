@@ -19,10 +19,21 @@ bool window_needs_undo(const struct window *w, const struct window_disk *d)
     (void)d;
     if (w->config.recover || w->resume)
         return true;
-    for (size_t i = 0; i < w->disks_n; i++)
-        if (w->disks[i].fleece_there)
+    for (size_t i = 0; i < w->disks_n; i++) {
+        const struct window_disk *disk = &w->disks[i];
+
+        if (disk->fleece_there || disk->filter_there || disk->plugged || disk->access_there || disk->target_there ||
+            disk->job_there)
             return true;
+    }
     return false;
+}
+
+/* All that follows goes by these answers. */
+int window_look_again(struct window *w, struct window_disk *d, struct err *e)
+{
+    (void)d;
+    return w->tries + 1 < WINDOW_LOOK_TRIES ? WINDOW_AGAIN : -e->code;
 }
 
 /* The number behind prefix; false: not such a name, or not one that we give. */
@@ -162,6 +173,7 @@ int window_take_blocks_left(struct window *w, struct window_disk *d, struct json
 {
     (void)d;
     (void)e;
+    w->looked = true;
     for (size_t i = 0; i < w->disks_n; i++)
         w->disks[i].plugged = false;
     for (size_t i = 0; json_object_is_type(v, json_type_array) && i < json_object_array_length(v); i++) {
@@ -297,8 +309,7 @@ bool window_has_access(const struct window *w, const struct window_disk *d)
 
 bool window_is_plugged(const struct window *w, const struct window_disk *d)
 {
-    (void)w;
-    return d->plugged && d->node[0];
+    return w->looked && d->plugged && d->node[0];
 }
 
 bool window_has_filter(const struct window *w, const struct window_disk *d)
@@ -370,4 +381,48 @@ bool window_has_fleece_files(const struct window *w, const struct window_disk *d
 {
     (void)d;
     return w->disks_n > 0 && (w->config.recover || w->resume || w->disks[0].fleece[0]);
+}
+
+/* ---- what has left */
+
+int window_take_job_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->job_there = false;
+    return 0;
+}
+
+int window_take_target_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->target_there = false;
+    return 0;
+}
+
+int window_take_access_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->access_there = false;
+    return 0;
+}
+
+int window_take_filter_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->filter_there = false;
+    return 0;
+}
+
+int window_take_fleece_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->fleece_there = false;
+    return 0;
+}
+
+int window_take_unplugged(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)w, (void)v, (void)e;
+    d->plugged = false;
+    return 0;
 }

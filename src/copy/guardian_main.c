@@ -258,7 +258,7 @@ int main(int argc, char **argv)
     (void)sigdelset(&all, SIGABRT);
     (void)sigprocmask(SIG_BLOCK, &all, NULL);
     (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT); /* where it may not: it is small */
-    if (mkdir(g.directory, 0700) < 0 && errno != EEXIST) {
+    if (mkdir(g.directory, 0711) < 0 && errno != EEXIST) {
         log_error("guardian: cannot make the directory '%s': %s", g.directory, strerror(errno));
         return 1;
     }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -220,13 +219,6 @@ static void on_ready(void *user)
 
 /* ---- life ---- */
 
-static bool is_socket(const char *path)
-{
-    struct stat st;
-
-    return path[0] && stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
 static int open_window(struct backup_job *job, struct err *e)
 {
     const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .held = on_held,
@@ -237,7 +229,6 @@ static int open_window(struct backup_job *job, struct err *e)
 
     if (hold)
         (void)snprintf(step, sizeof(step), "%.*s", (int)(hold - job->config.test), job->config.test);
-    config->has_agent = is_socket(job->sockets.agent);
     config->hold_step = hold ? step : NULL;
     config->pid = job->vm->pid;
     return window_new(config, &env, &job->window, e);

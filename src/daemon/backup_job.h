@@ -22,7 +22,7 @@ struct backup_job_config {
     struct sd_event *loop;
     struct guardian_link *guardian;
     uint64_t id;
-    struct window_config window; /* guest, identity and the paths are copied; has_agent is set here */
+    struct window_config window; /* guest, identity and the paths are copied */
     const char *test;            /* $BALLAST_TEST_BACKUP, "STEP:ACTION": tests only; NULL */
     void (*finished)(void *user, struct backup_job *job); /* once, from the loop; not to be freed in it */
     void *user;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +29,8 @@ int backup_job_ask_agent(struct backup_job *job, const struct window_command *c,
 {
     int r;
 
+    if (!job->agent && !job->sockets.agent[0])
+        return err_set(e, ENOENT, "its monitor's name does not end in .qmp, so it tells no socket of a guest agent");
     if (!job->agent) {
         r = qga_new(job->config.loop, job->guest, job->sockets.agent, &job->agent, e);
         if (r < 0)
@@ -215,6 +219,26 @@ static void copier_failed(struct backup_job *job, const char *text, const char *
         backup_job_answer(job, WINDOW_COPIER, NULL, &e);
 }
 
+/* The user that QEMU runs as connects to them; nobody else may. One who may not give them away is that user. */
+static void give_sockets(const struct backup_job *job)
+{
+    struct window_disk_view d;
+    struct window_view v;
+    char proc[32];
+    struct stat st;
+
+    (void)snprintf(proc, sizeof(proc), "/proc/%" PRId64, job->pid);
+    if (job->pid <= 0 || stat(proc, &st) < 0 || st.st_uid == geteuid())
+        return;
+    window_look(job->window, &v);
+    for (size_t i = 0; i < v.disks_n; i++) {
+        window_look_disk(job->window, i, &d);
+        if (chown(d.socket, st.st_uid, st.st_gid) < 0)
+            log_warning("backup of guest '%s': cannot give '%s' to the user of its QEMU: %s", job->guest, d.socket,
+                        strerror(errno));
+    }
+}
+
 static void on_copier_line(void *user, const char *line, size_t len)
 {
     struct json_object *answer = NULL, *progress;
@@ -234,6 +258,7 @@ static void on_copier_line(void *user, const char *line, size_t len)
         (void)qmp_get_string(answer, "hint", &hint);
         copier_failed(job, text, hint);
     } else if (qmp_get_bool(answer, "ready", &ready) && strcmp(job->awaited_command, "job") == 0) {
+        give_sockets(job);
         backup_job_answer(job, WINDOW_COPIER, answer, NULL);
     } else if (qmp_get_string(answer, "committed", &text) && strcmp(job->awaited_command, "finish") == 0) {
         job->copier_done = true;

@@ -110,7 +110,8 @@ def test(b):
 
     g.shell.run("kill -STOP $(pidof qemu-ga)")
     done = d.cli("backup", "run", "g")
-    check(done.returncode == 4 and "power failure" in done.stdout, "a dead agent: the point is as after a power failure")
+    check(done.returncode == 4 and "power failure" in done.stdout,
+          f"a dead agent: the point is as after a power failure ({done.returncode}) {done.stdout}{done.stderr}")
     g.shell.run("kill -CONT $(pidof qemu-ga)")
     check_healed(g, d, "with a dead agent")
     done = d.cli("backup", "run", "g", "--freeze", "require", "--json", check_code=0)

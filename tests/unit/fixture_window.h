@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "window.h"
+
+/* A backup's window on a stage: a played QEMU with two disks, a guest agent, a guardian and ballast-copy, which answer as
+ * the real ones did when they were recorded, and do what a test has asked for at one step. The played QEMU keeps book of
+ * what was put into it, and refuses what the real one refuses. */
+
+enum stage_fault {
+    STAGE_NONE,
+    STAGE_ERROR,    /* refused with a reason */
+    STAGE_TIMEOUT,  /* no answer in time; it was not done */
+    STAGE_LATE,     /* no answer in time, but it was done */
+    STAGE_LOST,     /* the monitor's connection ends; it is back when the window waits for it */
+    STAGE_GONE,     /* the guest's process ends */
+    STAGE_RESET,    /* the guest resets; the command is answered well */
+    STAGE_CANCEL,   /* Ctrl-C; the command is answered well */
+    STAGE_OVERTAKEN, /* the guardian's time has come; the command is answered well */
+    STAGE_FAULT_COUNT
+};
+
+#define STAGE_DISKS 2
+
+struct stage {
+    struct window *window;
+    uint64_t now_usec;
+
+    /* What a test asks for. */
+    unsigned fault_step; /* number of a step; 0: none */
+    enum stage_fault fault;
+    bool fault_stays;    /* each time, not only the first */
+    const char *agent;   /* "absent", "silent", "refuses", "froze-none", "thaws-less", "frozen", "no-freeze"; NULL: well */
+    const char *status;  /* of the guest; NULL: "running" */
+    const char *nodes_left; /* further nodes: a JSON list without brackets; NULL: none */
+    const char *jobs_left;
+    const char *job_error; /* QEMU's jobs end with it */
+    const char *bitmaps;   /* of disk0, a JSON list; NULL: none */
+    const char *prepared;  /* members of ballast-prepare's answer; NULL: an empty repository */
+    enum window_freeze freeze;
+
+    /* Books. */
+    bool stopped, frozen, gone, armed, acted, finished, connected;
+    bool copier, committed, hv_frozen;
+    bool nodes[4][STAGE_DISKS]; /* fleece, filter, access, target */
+    bool plugged[STAGE_DISKS], job[STAGE_DISKS];
+    bool switched;              /* new bitmaps were added */
+    bool folded, dropped_old;
+    unsigned step, steps[64], sends; /* times each was taken */
+    bool faulted;
+    char wrong[256];            /* what no real QEMU would have let pass; "": nothing */
+};
+
+void stage_init(struct stage *s);
+/* Runs it to its end. False: it did not come to one. */
+bool stage_run(struct stage *s);
+void stage_done(struct stage *s);
+
+/* Everything was given back: the guest runs and is thawed, nothing is in QEMU, nobody is armed. Where the guest is gone, only
+ * what is not its own. Returns what is not so, or NULL. */
+const char *stage_left(const struct stage *s);
+
+unsigned stage_number(const char *step);

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fixture_window.h"
+
+static struct window_view view_of(const struct stage *s)
+{
+    struct window_view v;
+
+    window_look(s->window, &v);
+    return v;
+}
+
+static bool has_note(const struct stage *s, const char *words)
+{
+    struct window_view v = view_of(s);
+
+    for (size_t i = 0; i < v.notes_n; i++)
+        if (strstr(window_note(s->window, i), words))
+            return true;
+    return false;
+}
+
+static void run_well(struct stage *s)
+{
+    assert_true(stage_run(s));
+    if (stage_left(s))
+        fail_msg("%s", stage_left(s));
+}
+
+static void full_of_two_disks(void **state)
+{
+    struct window_disk_view d;
+    struct window_view v;
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    run_well(&s);
+    v = view_of(&s);
+    assert_true(v.done && !v.failed && s.committed);
+    assert_int_equal(v.consistency, WINDOW_FS);
+    assert_string_equal(v.point, "g/20261124T152408Z");
+    assert_int_equal(v.disks_n, 2);
+    window_look_disk(s.window, 1, &d);
+    assert_string_equal(d.name, "vdb");
+    assert_int_equal(d.size_bytes, 2147483648);
+    assert_int_equal(d.kind, WINDOW_FULL);
+    assert_true(v.freeze_usec > 0 && v.stop_usec > 0 && v.stop_usec < v.freeze_usec);
+    assert_true(s.switched && !s.folded);
+    stage_done(&s);
+}
+
+static const char committed[] = ",\"parent\":\"20261124T150000Z\",\"disks\":{\"vda\":{\"bitmap\":1700000000000000,\"size_bytes\":"
+                                "1073741824},\"old\":{\"bitmap\":3,\"size_bytes\":1}}";
+
+static void incremental_where_its_bitmap_is(void **state)
+{
+    struct window_disk_view d;
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.prepared = committed;
+    s.bitmaps = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,\"granularity\":1048576,"
+                "\"count\":3145728},{\"name\":\"somebody's\",\"recording\":true}]";
+    run_well(&s);
+    assert_true(s.committed && s.dropped_old && !s.folded);
+    window_look_disk(s.window, 0, &d);
+    assert_int_equal(d.kind, WINDOW_INCREMENTAL);
+    assert_int_equal(d.dirty_bytes, 3145728);
+    window_look_disk(s.window, 1, &d);
+    assert_int_equal(d.kind, WINDOW_FULL); /* the point has none of it */
+    assert_true(has_note(&s, "disk 'old' of the newest point is no longer there"));
+    stage_done(&s);
+}
+
+/* ---- each step, each way to fail ---- */
+
+static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
+                                                           "reset", "cancel", "overtaken"};
+
+static void try_fault(unsigned step, enum stage_fault fault, bool stays, const char *prepared, const char *bitmaps)
+{
+    struct stage s;
+    const char *left;
+
+    stage_init(&s);
+    s.fault_step = step;
+    s.fault = fault;
+    s.fault_stays = stays;
+    s.prepared = prepared;
+    s.bitmaps = bitmaps;
+    if (!stage_run(&s))
+        fail_msg("step %u (%s), fault %s: no end", step, window_step_name(step), fault_names[fault]);
+    left = stage_left(&s);
+    /* One that can't be taken out by itself stays, and is said; a later backup takes it. */
+    if (left && !s.wrong[0] && step > stage_number("copier-end") && (stays || fault == STAGE_ERROR || fault == STAGE_TIMEOUT))
+        left = view_of(&s).left[0] || s.committed ? NULL : left;
+    if (left)
+        fail_msg("step %u (%s), fault %s%s: %s", step, window_step_name(step), fault_names[fault], stays ? ", each time" : "",
+                 left);
+    if (!view_of(&s).failed != s.committed && !(step == stage_number("finish") && fault == STAGE_LATE)) /* nobody knows */
+        fail_msg("step %u (%s), fault %s: failed or not?", step, window_step_name(step), fault_names[fault]);
+    stage_done(&s);
+}
+
+static void guest_runs_whatever_fails(void **state)
+{
+    static const char recording[] = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,"
+                                    "\"granularity\":1048576,\"count\":3145728}]";
+
+    (void)state;
+    for (unsigned step = 1; window_step_name(step); step++) {
+        for (int fault = STAGE_ERROR; fault < STAGE_FAULT_COUNT; fault++) {
+            bool in_window = step > stage_number("arm") && step <= stage_number("disarm");
+
+            if ((fault == STAGE_RESET || fault == STAGE_OVERTAKEN) && !in_window)
+                continue;
+            try_fault(step, (enum stage_fault)fault, false, NULL, NULL);
+            try_fault(step, (enum stage_fault)fault, false, committed, recording);
+        }
+        /* `act` answers nothing for ever only where the guest can't be helped: then it stays frozen, and is said. */
+        if (step != stage_number("act"))
+            try_fault(step, STAGE_ERROR, true, committed, recording);
+    }
+}
+
+/* ---- the agent ---- */
+
+static void agent_cases(void **state)
+{
+    static const struct {
+        const char *agent;
+        enum window_freeze freeze;
+        bool is_done;
+        enum window_consistency consistency;
+        const char *words; /* of a note, or of the error */
+    } cases[] = {
+        {NULL, WINDOW_FREEZE_REQUIRE, true, WINDOW_FS, NULL},
+        {NULL, WINDOW_FREEZE_NEVER, true, WINDOW_CRASH, NULL},
+        {"absent", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "as after a power failure"},
+        {"absent", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "can't be frozen"},
+        {"silent", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "as after a power failure"},
+        {"silent", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "can't be frozen"},
+        {"no-freeze", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "not allowed to freeze"},
+        {"no-freeze", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "not allowed to freeze"},
+        {"frozen", WINDOW_FREEZE_PREFER, false, WINDOW_CRASH, "frozen already"},
+        {"refuses", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "hook has failed"},
+        {"refuses", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "hook has failed"},
+        {"froze-none", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "found no file system"},
+        {"froze-none", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "found no file system"},
+        {"thaws-less", WINDOW_FREEZE_PREFER, true, WINDOW_CRASH, "did not hold"},
+        {"thaws-less", WINDOW_FREEZE_REQUIRE, false, WINDOW_CRASH, "did not hold"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct window_view v;
+        struct stage s;
+
+        stage_init(&s);
+        s.agent = cases[i].agent;
+        s.freeze = cases[i].freeze;
+        run_well(&s);
+        v = view_of(&s);
+        if (v.failed == cases[i].is_done || v.consistency != cases[i].consistency)
+            fail_msg("case %zu: failed %d, %s: %s", i, v.failed, window_consistency_text(v.consistency), v.error);
+        if (cases[i].words && !has_note(&s, cases[i].words) && !strstr(v.error, cases[i].words))
+            fail_msg("case %zu does not say '%s': %s", i, cases[i].words, v.error);
+        if (v.failed)
+            assert_true(v.hint[0]);
+        stage_done(&s);
+    }
+}
+
+/* Silence after the freeze command may mean that it is frozen: no checkpoint then, and thaw until it is answered. */
+static void silent_freeze_takes_no_checkpoint(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.fault_step = stage_number("freeze");
+    s.fault = STAGE_LATE;
+    run_well(&s);
+    assert_true(view_of(&s).failed && !s.switched && s.steps[stage_number("thaw")] == 1);
+    assert_int_equal(s.steps[stage_number("stop")], 0);
+    stage_done(&s);
+}
+
+static void hung_thaw_is_the_guardians(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.fault_step = stage_number("thaw");
+    s.fault = STAGE_TIMEOUT;
+    s.fault_stays = true;
+    run_well(&s);
+    assert_true(view_of(&s).failed && s.acted);
+    stage_done(&s);
+}
+
+/* ---- refusals ---- */
+
+static void refusals(void **state)
+{
+    static const struct {
+        const char *status, *jobs, *nodes, *words;
+        enum window_freeze freeze;
+    } cases[] = {
+        {"io-error", NULL, NULL, "in state 'io-error'", WINDOW_FREEZE_PREFER},
+        {"paused", NULL, NULL, "is paused", WINDOW_FREEZE_REQUIRE},
+        {NULL, "{\"id\":\"mirror0\",\"type\":\"mirror\",\"status\":\"running\"}", NULL, "another program runs a job",
+         WINDOW_FREEZE_PREFER},
+        {NULL, NULL, "{\"node-name\":\"ballast-odd\"}", "could not be removed", WINDOW_FREEZE_PREFER},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct window_view v;
+        struct stage s;
+
+        stage_init(&s);
+        s.status = cases[i].status;
+        s.jobs_left = cases[i].jobs;
+        s.nodes_left = cases[i].nodes;
+        s.freeze = cases[i].freeze;
+        run_well(&s);
+        v = view_of(&s);
+        if (!v.failed || !strstr(v.error, cases[i].words) || !v.hint[0])
+            fail_msg("case %zu: '%s' (%s)", i, v.error, v.hint);
+        assert_int_equal(s.steps[stage_number("freeze")], 0);
+        stage_done(&s);
+    }
+}
+
+static void paused_guest_stays_paused(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.status = "paused";
+    run_well(&s);
+    assert_true(s.committed);
+    assert_int_equal(view_of(&s).consistency, WINDOW_PAUSED);
+    assert_int_equal(s.steps[stage_number("cont")] + s.steps[stage_number("stop")] + s.steps[stage_number("freeze")], 0);
+    stage_done(&s);
+}
+
+static void leftovers_go_first(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    for (size_t i = 0; i < STAGE_DISKS; i++) {
+        s.plugged[i] = s.job[i] = true;
+        for (size_t k = 0; k < 4; k++)
+            s.nodes[k][i] = true;
+    }
+    run_well(&s);
+    assert_true(s.committed && has_note(&s, "an earlier backup was cut off"));
+    stage_done(&s);
+}
+
+static void copy_that_fails(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.job_error = "No space left on device";
+    s.prepared = committed;
+    s.bitmaps = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,\"granularity\":1048576,"
+                "\"count\":3145728}]";
+    run_well(&s);
+    assert_true(view_of(&s).failed && strstr(view_of(&s).error, "No space left on device"));
+    assert_true(s.folded); /* the next one covers both */
+    stage_done(&s);
+}
+
+/* Nobody knows whether that point is there: both bitmaps must stay. */
+static void lost_commit_keeps_both_bitmaps(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.prepared = committed;
+    s.bitmaps = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,\"granularity\":1048576,"
+                "\"count\":3145728}]";
+    s.fault_step = stage_number("finish");
+    s.fault = STAGE_TIMEOUT;
+    run_well(&s);
+    assert_true(view_of(&s).failed && s.switched && !s.folded && !s.dropped_old);
+    stage_done(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_of_two_disks),
+        cmocka_unit_test(incremental_where_its_bitmap_is),
+        cmocka_unit_test(guest_runs_whatever_fails),
+        cmocka_unit_test(agent_cases),
+        cmocka_unit_test(silent_freeze_takes_no_checkpoint),
+        cmocka_unit_test(hung_thaw_is_the_guardians),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(paused_guest_stays_paused),
+        cmocka_unit_test(leftovers_go_first),
+        cmocka_unit_test(copy_that_fails),
+        cmocka_unit_test(lost_commit_keeps_both_bitmaps),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
