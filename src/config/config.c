@@ -229,6 +229,15 @@ static int list_directories(struct config *c, struct err *e)
 }
 
 /* All that follows reading. Hands *c over, or returns the first problem. */
+static void name_groups(struct config *c)
+{
+    char *const *groups = c->store->api_groups;
+
+    c->view_group = groups[CONFIG_API_VIEW_GROUP] ? groups[CONFIG_API_VIEW_GROUP] : CONFIG_VIEW_GROUP;
+    c->operate_group = groups[CONFIG_API_OPERATE_GROUP] ? groups[CONFIG_API_OPERATE_GROUP] : CONFIG_OPERATE_GROUP;
+    c->groups_are_named = groups[CONFIG_API_VIEW_GROUP] || groups[CONFIG_API_OPERATE_GROUP];
+}
+
 static int finish(struct config **c, uint64_t host_memory_bytes, struct config_list *problems, struct config **ret,
                   struct err *e)
 {
@@ -243,6 +252,7 @@ static int finish(struct config **c, uint64_t host_memory_bytes, struct config_l
         return r;
     (*c)->path = (*c)->store->files[0];
     config_check_notify((*c)->store, &(*c)->warnings, &(*c)->notify);
+    name_groups(*c);
     (*c)->hash = config_store_hash((*c)->store, &(*c)->host);
     *ret = TAKE(*c);
     return 0;

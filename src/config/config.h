@@ -27,6 +27,10 @@
 #define CONFIG_PROBLEMS_MAX 20          /* what a person reads in one go; more are counted */
 #define CONFIG_WARNINGS_MAX 20
 
+/* Groups of the host that may look, and operate, where nothing is said. */
+#define CONFIG_VIEW_GROUP "ballast"
+#define CONFIG_OPERATE_GROUP "ballast-operate"
+
 /* Sizes in the configuration are at most this: 2^46 bytes, the physical address space of x86-64 processors. */
 #define CONFIG_SIZE_MAX (1ULL << 46)
 
@@ -95,6 +99,8 @@ struct config {
     const struct config_socket *sockets;
     size_t socket_count;
     struct config_notify notify;
+    const char *view_group, *operate_group; /* who may ask; never NULL */
+    bool groups_are_named;     /* at least one of them is written, so it is meant to exist */
     const char *backup_repository; /* absolute; NULL: none is named */
     struct config_backup backup;
     struct config_list warnings; /* nothing that stops the daemon; to be logged once each */

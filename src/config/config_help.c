@@ -116,6 +116,7 @@ static const char *const section_titles[CONFIG_SECTION_COUNT] = {
     "backup: live backup",
     "backup.schedules: backups made by themselves (a list; each entry has these keys, and keep)",
     "backup.schedules.keep: which points of a guest stay when a new one is made",
+    "api: who may ask ballastd",
 };
 
 /* Words of help, broken at 100 columns behind an indent of four. */
@@ -210,7 +211,7 @@ static void print_manual_key(FILE *out, const struct config_key *k)
 void config_manual_print(FILE *out)
 {
     static const char *const titles[CONFIG_SECTION_COUNT] = {"HOST", "DISCOVER", "DEFAULTS AND GUESTS", "NOTIFY",
-                                                             "BACKUP", "BACKUP SCHEDULES", "KEEP"};
+                                                             "BACKUP", "BACKUP SCHEDULES", "KEEP", "API"};
 
     for (unsigned section = 0; section < CONFIG_SECTION_COUNT; section++) {
         (void)fprintf(out, ".SH %s\n", titles[section]);

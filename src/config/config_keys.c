@@ -14,6 +14,7 @@
 
 #define MIB (1ULL << 20)
 
+#define GROUP_MAX 63 /* groupadd(8) takes 32 */
 #define OWNER_MAX 63 /* a name like any other */
 
 #define HOST_MEMORY_MIN (64 * MIB)  /* no guest boots in less */
@@ -235,6 +236,14 @@ const struct config_key config_keys[] = {
      "The same for months."},
     {CONFIG_SECTION_KEEP, CONFIG_KEEP_YEARLY, "yearly", CONFIG_INTEGER, 0, KEEP_MAX, 0, 0, NULL, 0, NULL, false,
      "The same for years."},
+
+    {CONFIG_SECTION_API, CONFIG_API_VIEW_GROUP, "view-group", CONFIG_TEXT, 1, GROUP_MAX, 0, 0, NULL, 0, CONFIG_VIEW_GROUP, false,
+     "Members of this group of the host may open ballastd's socket and look at everything. Only where ballastd runs as root: a "
+     "user's own obeys him and root."},
+    {CONFIG_SECTION_API, CONFIG_API_OPERATE_GROUP, "operate-group", CONFIG_TEXT, 1, GROUP_MAX, 0, 0, NULL, 0,
+     CONFIG_OPERATE_GROUP, false,
+     "Members of this group may also change something: set, pause, release, reserve, backup. They need the view-group as well, to "
+     "open the socket. Root may do all in any case."},
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
 
@@ -246,6 +255,7 @@ const struct config_top config_tops[] = {
     {"meter", false, "Metering of what each guest held."},
     {"tariffs", false, "Prices of memory."},
     {"backup", true, "Live backup: where it goes, how, and when."},
+    {"api", true, "Who may ask ballastd: two groups of the host."},
     {"notify", true, "A command that is run when something needs a person's eye."},
 };
 const size_t config_top_count = sizeof(config_tops) / sizeof(config_tops[0]);

@@ -19,6 +19,7 @@ enum config_section {
     CONFIG_SECTION_BACKUP,
     CONFIG_SECTION_SCHEDULE, /* keys of one entry of backup.schedules */
     CONFIG_SECTION_KEEP,     /* of its `keep` */
+    CONFIG_SECTION_API,
     CONFIG_SECTION_COUNT
 };
 
@@ -99,6 +100,12 @@ enum config_notify_key {
     CONFIG_NOTIFY_INTERVAL,
     CONFIG_NOTIFY_STUCK_AFTER,
     CONFIG_NOTIFY_KEYS
+};
+
+enum config_api_key {
+    CONFIG_API_VIEW_GROUP,
+    CONFIG_API_OPERATE_GROUP,
+    CONFIG_API_KEYS
 };
 
 enum config_backup_key {

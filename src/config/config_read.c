@@ -144,6 +144,16 @@ static bool read_notify_pair(struct walk *w, const struct walk_pair *p, void *us
     return true;
 }
 
+static bool read_api_pair(struct walk *w, const struct walk_pair *p, void *user)
+{
+    char **groups = user;
+    uint64_t value;
+    bool is_share;
+    const struct config_key *key = walk_known(w, CONFIG_SECTION_API, p, "api", &value, &is_share);
+
+    return !key || (groups[key->id] = walk_copy(w, p->value)) != NULL;
+}
+
 static bool read_directory(struct walk *w, const yaml_node_t *node)
 {
     const struct config_store *s = w->r->store;
@@ -244,7 +254,7 @@ static void refuse_top(struct walk *w, const yaml_node_t *key)
     if (best)
         walk_problem(w, key, "unknown key '%s': did you mean '%s'?", walk_shown(key).s, best);
     else
-        walk_problem(w, key, "unknown key '%s': known here are host, discover, defaults, guests, backup and notify", walk_shown(key).s);
+        walk_problem(w, key, "unknown key '%s': known here are host, discover, defaults, guests, backup, notify and api", walk_shown(key).s);
 }
 
 static bool read_top_pair(struct walk *w, const struct walk_pair *p)
@@ -270,6 +280,9 @@ static bool read_top_pair(struct walk *w, const struct walk_pair *p)
     } else if (walk_is(p->key, "notify")) {
         return walk_section(w, p->value, "notify", "keys such as 'command: /etc/ballast/notify', each in a line of its own, "
                             "indented", read_notify_pair, &store->notify);
+    } else if (walk_is(p->key, "api")) {
+        return walk_section(w, p->value, "api", "keys such as 'view-group: wheel', each in a line of its own, indented",
+                            read_api_pair, store->api_groups);
     } else if (walk_is(p->key, "discover")) {
         return read_discover(w, p->value);
     } else if (walk_is(p->key, "backup")) {

@@ -47,6 +47,8 @@ struct config_store *config_store_free(struct config_store *s)
     }
     free(s->schedules);
     free(s->notify.command);
+    for (size_t i = 0; i < CONFIG_API_KEYS; i++)
+        free(s->api_groups[i]);
     free(s->defaults.owner);
     free(s->defaults.qmp);
     free(s->defaults.agent);

@@ -53,6 +53,7 @@ struct config_store {
     size_t file_count;
     struct config_host_values host;
     struct config_notify_values notify;
+    char *api_groups[CONFIG_API_KEYS]; /* owned; NULL: not set */
     struct config_values defaults;
     struct config_entry *entries; /* after config_store_sort(): names by name, then patterns, most specific first */
     size_t entry_count, entry_room;

@@ -37,7 +37,8 @@ struct connection {
     struct api_peer peer;
     uint64_t since_usec;
     bool ended;            /* shut down by us, waiting for libmicrohttpd to see it */
-    bool too_long;         /* its body was cut at API_BODY_MAX */
+    bool keeps_body;       /* its request takes a body */
+    bool too_long;         /* that was cut at API_BODY_MAX */
     struct wire_text body; /* of its one request */
 };
 
@@ -249,29 +250,30 @@ static struct MHD_Response *request_answer(struct api *api, const char *method, 
     return response;
 }
 
-/* Takes a piece of a body, as far as there may be one; what is too much is dropped, and said when the rest has come. */
+/* Takes a piece of a body, as far as there may be one; what is too much, or was sent to no purpose, is dropped. */
 static void body_take(struct connection *c, const char *data, size_t length)
 {
     if (length > API_BODY_MAX - c->body.length)
-        c->too_long = true;
-    if (!c->too_long)
+        c->too_long = c->keeps_body;
+    if (c->keeps_body && !c->too_long)
         wire_text_add(&c->body, data, length);
 }
 
-/* Whether a body is waited for: only of somebody who may send it, and not where its length says that it is too long. */
+/* Whether a body is waited for: not where its length says that it is too long, and kept only of somebody who may send it.
+ * One that is refused is read to its end as well: a client that still sends would be told EPIPE instead of why. */
 static bool request_wants_body(const struct api *api, struct MHD_Connection *http, const char *method, const char *path,
                                struct connection *c)
 {
     const char *length = MHD_lookup_connection_value(http, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool too_long = length && strtoull(length, NULL, 10) > API_BODY_MAX;
     struct api_request rq = {.source = &api->source};
     struct api_reply ignored = {0}; /* said when the request is answered */
     const struct api_route *route = request_route(api, method, path, c, &rq, &ignored);
 
     wire_text_done(&ignored.body);
-    if (!route || !route_takes_body(route))
-        return false;
-    c->too_long = length && strtoull(length, NULL, 10) > API_BODY_MAX;
-    return !c->too_long;
+    c->keeps_body = route && route_takes_body(route);
+    c->too_long = c->keeps_body && too_long;
+    return !too_long && strcmp(method, "POST") == 0;
 }
 
 static enum MHD_Result on_request(void *user, struct MHD_Connection *http, const char *path, const char *method,

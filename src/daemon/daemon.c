@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api_peer.h"
 #include "daemon_private.h"
 #include "discovery.h"
 #include "host.h"
@@ -20,8 +21,6 @@
 #include "record_api.h"
 
 #define DAEMON_TIMER_ACCURACY_USEC 1000ULL       /* sd-event's own default is 250 ms */
-#define DAEMON_GROUP "ballast" /* where the host has it, its members may ask the host's ballastd */
-#define DAEMON_OPERATE_GROUP "ballast-operate" /* and members of this one may also operate it */
 #define DAEMON_SYSTEMD_USEC (10 * 1000000ULL)    /* the line that `systemctl status` shows */
 
 uint64_t daemon_now_usec(void)
@@ -117,6 +116,29 @@ static int daemon_swap_driver(struct daemon *d, const struct config *config, str
     return r;
 }
 
+/* Groups that are named are meant to exist; the default ones need not. */
+static void daemon_warn_groups(const struct config *config)
+{
+    const char *const names[] = {config->view_group, config->operate_group};
+    struct api_group group;
+
+    for (size_t i = 0; config->groups_are_named && i < sizeof(names) / sizeof(names[0]); i++) {
+        api_group_find(names[i], &group);
+        if (!group.exists)
+            log_warning("the host has no group '%s', so nobody gets in by it: groupadd -r %s, then reload", names[i], names[i]);
+    }
+}
+
+/* Who may ask, by another configuration; where nothing changes no directory service is asked. */
+static int daemon_set_groups(struct daemon *d, const struct config *before, const struct config *after, struct err *e)
+{
+    if (geteuid() != 0 || (strcmp(before->view_group, after->view_group) == 0 &&
+                           strcmp(before->operate_group, after->operate_group) == 0 && !after->groups_are_named))
+        return 0;
+    daemon_warn_groups(after);
+    return api_set_groups(d->api, after->view_group, after->operate_group, e);
+}
+
 /* All or nothing: with anything wrong in it, the configuration that runs is kept. */
 static int daemon_reload(struct daemon *d, struct err *e)
 {
@@ -126,10 +148,16 @@ static int daemon_reload(struct daemon *d, struct err *e)
 
     if (r < 0)
         return r;
+    r = daemon_set_groups(d, d->config, fresh, e);
+    if (r < 0)
+        return r;
     if (!discovery_is_same(d->config, fresh)) {
+        struct err ignored = {0}; /* they were right before */
         r = daemon_swap_driver(d, fresh, e);
-        if (r < 0)
+        if (r < 0) {
+            (void)daemon_set_groups(d, fresh, d->config, &ignored);
             return r;
+        }
     }
     struct config *old = d->config;
     d->config = TAKE(fresh);
@@ -345,8 +373,9 @@ static int daemon_open_api(struct daemon *d, struct err *e)
     config.source.operate = daemon_on_operation;
     config.source.operate_user = d;
     if (geteuid() == 0) { /* a user's own ballastd obeys him and root */
-        config.socket_group = DAEMON_GROUP;
-        config.operate_group = DAEMON_OPERATE_GROUP;
+        config.socket_group = d->config->view_group;
+        config.operate_group = d->config->operate_group;
+        daemon_warn_groups(d->config);
     }
     return api_open(d->loop, &config, &d->api, e);
 }

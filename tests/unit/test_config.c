@@ -253,7 +253,7 @@ static void the_table_is_sound(void **state)
 {
     static const unsigned counts[CONFIG_SECTION_COUNT] = {CONFIG_HOST_KEYS, CONFIG_DISCOVER_KEYS, CONFIG_GUEST_KEYS,
                                                           CONFIG_NOTIFY_KEYS, CONFIG_BACKUP_KEYS, CONFIG_SCHEDULE_KEYS,
-                                                          CONFIG_KEEP_KEYS};
+                                                          CONFIG_KEEP_KEYS, CONFIG_API_KEYS};
     size_t total = 0;
     char text[CONFIG_KEY_TEXT_SIZE];
 

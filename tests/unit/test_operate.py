@@ -70,6 +70,14 @@ class Operator:
             time.sleep(0.01)
         return answer
 
+    def reload(self):
+        said = self.daemon.text().count("was read again")
+        self.daemon.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + LONG_SEC
+        while self.daemon.text().count("was read again") == said:
+            assert time.monotonic() < end, self.daemon.text()
+            time.sleep(0.02)
+
     def eventually(self, path, holds):
         end = time.monotonic() + LONG_SEC
         while True:
@@ -294,6 +302,42 @@ def test_a_dry_run_moves_nothing(o):
     o.ready()
     o.refused("/v1/release", {}, "dry run", status=409)
     o.refused("/v1/reservations", {"size_bytes": 1 << 20}, "dry run", status=409)
+    o.stop()
+
+
+def test_groups_decide_who_may(o):
+    """As root only: somebody else must ask."""
+    if os.geteuid() != 0:
+        return
+    def nobody(path):
+        """The answer's HTTP status and error that uid 65534 gets, who is in nogroup; 0: he can't open the socket."""
+        source, sink = os.pipe()
+        if os.fork() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            try:
+                code, answer = o.post(path)
+            except PermissionError:
+                code, answer = 0, {}
+            os.write(sink, json.dumps([code, answer.get("hint", "")]).encode())
+            os._exit(0)
+        os.close(sink)
+        with os.fdopen(source) as f:
+            got = json.load(f)
+        os.wait()
+        return got
+    os.chmod(o.directory, 0o755)
+    o.start()
+    assert nobody("/v1/off")[0] == 0
+    for groups, code, says in (("{view-group: nogroup}", 403, "ballast-operate"),
+                               ("{view-group: nogroup, operate-group: nogroup}", 200, ""), ("{view-group: no-such-group}", 403, "")):
+        o.write(o.path, CONFIG + f"api: {groups}\n")
+        o.reload()
+        if "no-such" in groups:
+            assert "the host has no group 'no-such-group'" in o.daemon.text()
+        got = nobody("/v1/off")
+        assert got[0] == code and says in got[1], (groups, got)
     o.stop()
 
 
