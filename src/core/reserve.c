@@ -55,45 +55,74 @@ static struct reserve *reserve_next(struct reserve *list, size_t n, uint64_t aft
     return next;
 }
 
-/* One open reservation, with so much of it missing. True where its size no longer counts as before. */
-static bool reserve_move(struct reserve *r, uint64_t missing_kib, uint64_t now_usec)
+static void reserve_hold(struct reserve *r, uint64_t now_usec)
 {
-    r->missing_kib = missing_kib;
-    if (r->state == RESERVE_GATHERING && missing_kib && now_usec >= r->gathered_by_usec) {
-        if (!r->most || missing_kib >= r->kib) {
-            reserve_end(r, RESERVE_FAILED, now_usec);
-            return true;
-        }
-        r->kib -= missing_kib;
-        r->missing_kib = 0;
-        r->state = RESERVE_HELD;
-        r->held_usec = now_usec;
-        return true;
-    }
-    if (r->state == RESERVE_GATHERING && !missing_kib) {
-        r->state = RESERVE_HELD;
-        r->held_usec = now_usec;
-        return false;
-    }
-    if (r->state == RESERVE_HELD && now_usec >= r->held_usec + r->keep_usec) {
-        reserve_end(r, RESERVE_EXPIRED, now_usec);
-        return true;
-    }
-    return false;
+    r->state = RESERVE_HELD;
+    r->held_usec = now_usec;
+    r->missing_kib = 0;
 }
 
-bool reserve_step(struct reserve *list, size_t n, int64_t grantable_kib, uint64_t now_usec)
+/* It can't come: with `most` it becomes as much as can, if that is anything. */
+static bool reserve_give_up(struct reserve *r, uint64_t comes_kib, uint64_t now_usec)
+{
+    r->missing_kib = r->kib - comes_kib;
+    r->hopeless_usec = 0;
+    if (!r->most || !comes_kib)
+        reserve_end(r, RESERVE_FAILED, now_usec);
+    else
+        r->kib = comes_kib;
+    return true;
+}
+
+/* One that gathers: has_kib of it are free, most_kib could be. True where its size no longer counts as before. */
+static bool reserve_gather(struct reserve *r, uint64_t has_kib, uint64_t most_kib, uint64_t now_usec)
+{
+    if (has_kib >= r->kib) {
+        reserve_hold(r, now_usec);
+        return false;
+    }
+    r->missing_kib = r->kib - has_kib;
+    if (most_kib >= r->kib)
+        r->hopeless_usec = 0;
+    else if (!r->hopeless_usec)
+        r->hopeless_usec = now_usec;
+    else if (now_usec - r->hopeless_usec >= RESERVE_HOPELESS_USEC)
+        return reserve_give_up(r, most_kib, now_usec);
+    if (now_usec < r->gathered_by_usec || !reserve_give_up(r, has_kib, now_usec))
+        return false;
+    if (r->state == RESERVE_GATHERING)
+        reserve_hold(r, now_usec);
+    return true;
+}
+
+/* What is left of it for the next one. */
+static uint64_t reserve_rest(int64_t *kib, uint64_t taken_kib)
+{
+    uint64_t has = *kib > 0 ? (uint64_t)*kib : 0;
+
+    *kib -= (int64_t)taken_kib;
+    return has;
+}
+
+bool reserve_step(struct reserve *list, size_t n, int64_t grantable_kib, uint64_t most_kib, uint64_t now_usec)
 {
     int64_t room = grantable_kib + (int64_t)reserve_sum_kib(list, n);
+    int64_t most = (int64_t)most_kib;
     bool changed = false;
     uint64_t id = 0;
 
     for (struct reserve *r; (r = reserve_next(list, n, id)) != NULL;) {
-        int64_t has = room > 0 ? room : 0;
-        uint64_t missing = (uint64_t)has < r->kib ? r->kib - (uint64_t)has : 0;
+        uint64_t has = reserve_rest(&room, r->kib), could = reserve_rest(&most, r->kib);
         id = r->id;
-        room -= (int64_t)r->kib;
-        changed = reserve_move(r, missing, now_usec) || changed;
+        if (r->state == RESERVE_GATHERING) {
+            changed = reserve_gather(r, has, could, now_usec) || changed;
+            continue;
+        }
+        r->missing_kib = has < r->kib ? r->kib - has : 0;
+        if (now_usec < r->held_usec + r->keep_usec)
+            continue;
+        reserve_end(r, RESERVE_EXPIRED, now_usec);
+        changed = true;
     }
     return changed;
 }

@@ -19,6 +19,9 @@
 /* Guests give at device speed, 100 MiB in half a second; one that is stuck is worked around within 10 s. What has not come
  * after this time does not come. */
 #define RESERVE_GATHER_USEC (60 * 1000000ULL)
+/* What guests keep at least leaves less than it asks for: no moment's wobble after this time, and the sooner it fails the
+ * better, since guests are short of what it holds back. */
+#define RESERVE_HOPELESS_USEC (2 * 1000000ULL)
 
 enum reserve_state {
     RESERVE_FREE,      /* no reservation */
@@ -40,6 +43,7 @@ struct reserve {
     bool most;                /* takes less where that is all that comes */
     char guest[RESERVE_GUEST_SIZE];      /* the one it is for; "": whoever comes first and fits */
     char claimed_by[RESERVE_GUEST_SIZE];
+    uint64_t hopeless_usec;   /* guests can't give as much since then; 0: they can */
     uint64_t made_usec, gathered_by_usec, held_usec, keep_usec, ended_usec;
     uint64_t newest_ticks;    /* the start of the youngest process that was known then: who claims it is younger */
 };
@@ -53,10 +57,11 @@ uint64_t reserve_gathering_kib(const struct reserve *list, size_t n); /* of that
 /* Room for one more: a free row, or that of the one that ended first. NULL: RESERVE_OPEN_MAX are open. */
 struct reserve *reserve_room(struct reserve *list, size_t n);
 
-/* After a decision: grantable_kib is what is free beyond all reservations; below 0 some of them is missing. Older ones are
- * served first. Moves each on: held once it is free, failed (or, with `most`, smaller) where it is not in time, expired.
- * True where the sum changed: a decision is due. */
-bool reserve_step(struct reserve *list, size_t n, int64_t grantable_kib, uint64_t now_usec);
+/* After a decision: grantable_kib is what is free beyond all reservations (below 0 some of them is missing), most_kib what all
+ * of them could come to by what guests keep at least. Older ones are served first. Moves each on: held once it is free,
+ * failed (or, with `most`, smaller) where guests can't give as much or it is not there in time, expired. True where the sum
+ * changed: a decision is due. */
+bool reserve_step(struct reserve *list, size_t n, int64_t grantable_kib, uint64_t most_kib, uint64_t now_usec);
 
 /* A guest that was not there before has come, with so much boot memory; start_ticks: of its process, 0 where not known. The
  * one that is for it, held or not; else the first held one for whoever comes, where it fits. NULL: none; else it is

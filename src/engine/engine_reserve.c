@@ -7,6 +7,7 @@
 
 #include "engine_private.h"
 #include "judge.h"
+#include "policy_defaults.h"
 #include "units.h"
 
 /* A guest that may be squeezed keeps what it needs at least; any other counts as all that it counts as against grants: one
@@ -20,14 +21,21 @@ uint64_t engine_reserve_keeps_kib(const struct guest *g)
     return v->counted_kib > v->levels.lower_kib ? v->counted_kib : v->levels.lower_kib;
 }
 
-uint64_t engine_reserve_most_kib(const struct engine *engine)
+/* What all reservations could come to together. */
+static int64_t reserve_all_kib(const struct engine *engine)
 {
-    /* what was reserved or given back since that decision counts as well */
-    int64_t most = engine->host.capacity_kib + (int64_t)engine->reserved_kib -
-                   (int64_t)(engine->config.host.reservations_kib + reserve_sum_kib(engine->reserves, RESERVE_MAX));
+    int64_t most = engine->host.capacity_kib + (int64_t)(engine->reserved_kib - engine->config.host.reservations_kib);
 
     for (size_t i = 0; i < engine->count; i++)
         most -= (int64_t)engine_reserve_keeps_kib(engine->cores[i]);
+    return most;
+}
+
+uint64_t engine_reserve_most_kib(const struct engine *engine)
+{
+    /* what was reserved or given back since that decision counts as well */
+    int64_t most = reserve_all_kib(engine) - (int64_t)reserve_sum_kib(engine->reserves, RESERVE_MAX);
+
     return engine->host.seen.time_usec && most > 0 ? (uint64_t)most : 0;
 }
 
@@ -47,10 +55,14 @@ static void reserve_tell(struct engine *engine, const struct reserve *r)
 void engine_reserve_step(struct engine *engine)
 {
     enum reserve_state before[RESERVE_MAX];
+    int64_t most;
 
+    if (!reserve_sum_kib(engine->reserves, RESERVE_MAX))
+        return;
+    most = engine->host_read ? reserve_all_kib(engine) : (int64_t)POLICY_KIB_MAX; /* not known: no reason to give up */
     for (size_t i = 0; i < RESERVE_MAX; i++)
         before[i] = engine->reserves[i].state;
-    if (reserve_step(engine->reserves, RESERVE_MAX, engine->host.grantable_kib, engine->now_usec))
+    if (reserve_step(engine->reserves, RESERVE_MAX, engine->host.grantable_kib, most > 0 ? (uint64_t)most : 0, engine->now_usec))
         engine_want_event(engine); /* others may have it */
     for (size_t i = 0; i < RESERVE_MAX; i++)
         if (engine->reserves[i].state != before[i])

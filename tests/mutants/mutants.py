@@ -62,6 +62,13 @@ MUTANTS = [
     ("a silent guest gives as if it had been heard", "judge.c", "judge_raise(l, assigned);", "(void)assigned;"),
     ("a self-managing guest is never found", "selfmanaging.c", "s->limit_kib = assigned_kib;", "s->limit_kib = 0;"),
     ("honesty does not end a limit", "selfmanaging.c", "    if (honest) {", "    if (honest && !s->limit_kib) {"),
+    # operators, reservations
+    ("a guest on hold is moved", "judge.c", "flags |= GUEST_FLAG_ON_HOLD;", "(void)flags;"),
+    ("a guest that was there before claims a reservation", "reserve.c",
+     "bool is_new = !start_ticks || start_ticks > r->newest_ticks;", "bool is_new = true;"),
+    ("memory for a reservation is taken slowly", "plan.c", "p->wanted_kib += p->reserve_kib;", "(void)p->wanted_kib;"),
+    ("a starving guest waits for a reservation", "plan.c", "p->yield_kib = (uint64_t)gathered - p->free_kib;",
+     "(void)gathered;"),
     # 3.5 plan and act
     ("more is granted than is free", "plan.c", "gap < free_kib || p->h->config.switches.no_free_first ? gap : free_kib",
      "gap"),

@@ -54,11 +54,15 @@ static bool is(struct world *w, uint64_t id, enum reserve_state state, const cha
                           reserve_state_text(state));
 }
 
-/* Runs until it is no longer gathering, for a minute at most; what guests have then. */
+/* Runs until it is no longer gathering; what guests have then. Guests give at device speed, as for one that starves: taken
+ * slowly it would be half a minute. */
 static uint64_t gathered(struct world *w, uint64_t id)
 {
-    for (int i = 0; i < 60 && state_of(w, id) == RESERVE_GATHERING; i++)
+    int i = 0;
+
+    for (; i < 60 && state_of(w, id) == RESERVE_GATHERING; i++)
         world_run(w, SEC);
+    (void)scenario_check(i <= 10, "it took %d s", i);
     return world_assigned_kib(w);
 }
 
@@ -190,8 +194,62 @@ static void a_guest_that_reboots_blocks_it(void)
     (void)world_free(w);
 }
 
+/* A reservation of which a guest of this kind has most, while another one grows. */
+static struct world *one_grows(enum model_kind kind, uint64_t *ret_id)
+{
+    struct world_config wc = setup_host(ROOM, 2 * SETUP_OVERHEAD_KIB, 1);
+    struct guest_config config = setup_guest_config(256 * MIB, 2 * GIB);
+    struct model_config donor = scenario_idle(2 * GIB, 1500 * MIB);
+    struct model_config grows = scenario_grower(GIB, 500 * MIB, 300 * MIB, 800 * MIB, 40 * SEC, 50 * MIB);
+    struct world *w = world_new(&wc);
+
+    donor.kind = kind;
+    config.reclaim = GUEST_RECLAIM_LAZY;
+    (void)world_add(w, "grows", &config, &grows);
+    (void)world_add(w, "most", &config, &donor);
+    world_start(w);
+    world_run(w, 39 * SEC);
+    *ret_id = reserve(w, &(struct engine_reserve_request){.kib = 1500 * MIB});
+    return w;
+}
+
+static void check_grown(struct world *w, const char *what)
+{
+    (void)scenario_check(world_model(w, 0)->anon_kib == 800 * MIB, "%s: the guest that grows has %" PRIu64 " MiB only", what,
+                         world_model(w, 0)->anon_kib / MIB);
+    (void)scenario_check(world_killed(w) == 0, "%s: a program was killed", what);
+    scenario_check_world(w, what);
+}
+
+/* Memory that is only being gathered serves a guest that starves: it does not wait for one that is slow. */
+static void the_hungry_come_first(void)
+{
+    uint64_t id;
+    struct world *w = one_grows(MODEL_SLOW, &id);
+
+    world_run(w, 15 * SEC);
+    (void)is(w, id, RESERVE_GATHERING, "a slow guest has what is missing:");
+    check_grown(w, "slow");
+    (void)world_free(w);
+}
+
+/* What a stuck guest has never comes: it fails as soon as that is known, and others have all of it again. */
+static void the_hopeless_end_early(void)
+{
+    uint64_t id;
+    struct world *w = one_grows(MODEL_STUCK, &id);
+
+    world_run(w, 25 * SEC);
+    (void)is(w, id, RESERVE_FAILED, "a stuck guest has what is missing:");
+    (void)scenario_check(world_host(w)->config.reservations_kib == 0, "it is still taken out of capacity");
+    check_grown(w, "stuck");
+    (void)world_free(w);
+}
+
 int main(void)
 {
+    the_hungry_come_first();
+    the_hopeless_end_early();
     held_and_handed_over();
     without_one_the_books_break();
     expires_and_goes_back();

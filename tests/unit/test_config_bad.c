@@ -73,7 +73,7 @@ static const struct bad_case bad_cases[] = {
     {"backup: {schedules: [{guests: a, at: daily, keep: {daily: -3}}]}", "key 'backup.schedules.keep.daily': '-3'", 1},
     {"backup: {quiet-hours: 8-17}", "key 'backup.quiet-hours': '8-17' is not a time of the day", 1},
     {"backup: {concurrency: 0}", "key 'backup.concurrency': '0' is too small", 1},
-    {"x: {}", "unknown key 'x': known here are host, discover, defaults, guests, backup and notify", 1},
+    {"x: {}", "unknown key 'x': known here are host, discover, defaults, guests, backup, notify and api", 1},
     {"\"a\\e[2J\": {}", "unknown key 'a?[2J'", 1},
     {"host: {reserve: 2 GiB, reserve: 3 GiB}", "t.yaml:1:24: key 'host.reserve' is written twice, first in line 1", 1},
     {"guests:\n  a: {priority: 1}\n  b:\n  a: {}\n", "t.yaml:4:3: key 'guests.a' is written twice, first in line 2: keep one",

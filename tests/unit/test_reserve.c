@@ -36,17 +36,17 @@ static void older_ones_are_served_first(void **state)
 
     (void)state;
     assert_int_equal(reserve_sum_kib(list, RESERVE_MAX), KIB(300));
-    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(250), 2 * SEC)); /* 50 of 300 are free */
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(250), KIB(1000), 2 * SEC)); /* 50 of 300 are free */
     assert_int_equal(a->state, RESERVE_GATHERING);
     assert_int_equal(a->missing_kib, KIB(50));
     assert_int_equal(b->missing_kib, KIB(200));
-    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(150), 3 * SEC));
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(150), KIB(1000), 3 * SEC));
     assert_int_equal(a->state, RESERVE_HELD);
     assert_int_equal(b->missing_kib, KIB(150));
     assert_int_equal(reserve_gathering_kib(list, RESERVE_MAX), KIB(200));
-    assert_false(reserve_step(list, RESERVE_MAX, 0, 4 * SEC));
+    assert_false(reserve_step(list, RESERVE_MAX, 0, KIB(1000), 4 * SEC));
     assert_int_equal(b->state, RESERVE_HELD);
-    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(400), 5 * SEC)); /* the host lost memory: held is held */
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(400), KIB(1000), 5 * SEC)); /* the host lost memory: held is held */
     assert_int_equal(a->state, RESERVE_HELD);
     assert_int_equal(a->missing_kib, KIB(100));
 }
@@ -57,20 +57,47 @@ static void time_ends_each(void **state)
 
     (void)state;
     most->most = true;
-    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(160), 60 * SEC)); /* 40 are free */
-    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(160), 61 * SEC));
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(160), KIB(1000), 60 * SEC)); /* 40 are free */
+    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(160), KIB(1000), 61 * SEC));
     assert_int_equal(fails->state, RESERVE_FAILED);
     assert_int_equal(fails->missing_kib, KIB(60));
     assert_int_equal(most->state, RESERVE_FAILED); /* nothing of it was free: it is no reservation */
     most = make(3, KIB(100), "");
     most->most = true;
-    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(60), 61 * SEC));
+    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(60), KIB(1000), 61 * SEC));
     assert_int_equal(most->state, RESERVE_HELD);
     assert_int_equal(most->kib, KIB(40));
-    assert_false(reserve_step(list, RESERVE_MAX, 0, 660 * SEC));
-    assert_true(reserve_step(list, RESERVE_MAX, 0, 661 * SEC));
+    assert_false(reserve_step(list, RESERVE_MAX, 0, KIB(1000), 660 * SEC));
+    assert_true(reserve_step(list, RESERVE_MAX, 0, KIB(1000), 661 * SEC));
     assert_int_equal(most->state, RESERVE_EXPIRED);
     assert_int_equal(reserve_sum_kib(list, RESERVE_MAX), 0);
+}
+
+/* What guests keep at least may grow while it is gathered. */
+static void the_hopeless_end_early(void **state)
+{
+    struct reserve *first = make(1, KIB(100), ""), *fails = make(2, KIB(100), ""), *most = make(3, KIB(100), "");
+
+    (void)state;
+    most->most = true;
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(300), KIB(150), 2 * SEC));
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(300), KIB(300), 3 * SEC)); /* a wobble */
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(300), KIB(150), 4 * SEC));
+    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(300), KIB(150), 6 * SEC));
+    assert_int_equal(first->state, RESERVE_GATHERING);
+    assert_int_equal(fails->state, RESERVE_FAILED);
+    assert_int_equal(fails->missing_kib, KIB(50));
+    assert_int_equal(most->state, RESERVE_FAILED); /* nothing could be left for it */
+    most = make(4, KIB(100), "");
+    most->most = true;
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(200), KIB(150), 7 * SEC));
+    assert_true(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(200), KIB(150), 9 * SEC));
+    assert_int_equal(most->state, RESERVE_GATHERING);
+    assert_int_equal(most->kib, KIB(50)); /* as much as there can be, and that is gathered on */
+    first->state = RESERVE_HELD;
+    first->held_usec = 9 * SEC;
+    assert_false(reserve_step(list, RESERVE_MAX, -(int64_t)KIB(150), 0, 20 * SEC)); /* held is held */
+    assert_int_equal(first->state, RESERVE_HELD);
 }
 
 static void who_may_claim(void **state)
@@ -116,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(older_ones_are_served_first, setup),
         cmocka_unit_test_setup(time_ends_each, setup),
+        cmocka_unit_test_setup(the_hopeless_end_early, setup),
         cmocka_unit_test_setup(who_may_claim, setup),
         cmocka_unit_test_setup(those_that_ended_make_room, setup),
     };
