@@ -37,6 +37,7 @@ enum link_cause {
     LINK_CAUSE_FLOOD,
     LINK_CAUSE_TWO,
     LINK_CAUSE_SILENT,
+    LINK_CAUSE_IMPOSSIBLE,
 };
 
 struct agent_link {
@@ -117,6 +118,16 @@ __attribute__((format(printf, 4, 5))) static bool link_trouble(struct agent_link
     (void)err_set(&e, code, "guest '%s': %s", l->guest, text);
     l->config.trouble(l->config.user, &e);
     return true;
+}
+
+/* What was said last is over: nobody should read it as if it were so still. */
+static void link_over(struct agent_link *l, uint32_t causes)
+{
+    bool was_told = l->told & causes;
+
+    l->told &= ~causes;
+    if (was_told)
+        l->config.trouble(l->config.user, &(struct err){0});
 }
 
 static void link_lose(struct agent_link *l)
@@ -250,11 +261,11 @@ static void on_sample(struct agent_link *l, const struct agent_message *m)
     l->view_usec = time > l->view_usec ? time : l->view_usec;
     l->heard = true;
     l->heard_usec = now;
-    l->told &= ~(1u << LINK_CAUSE_SILENT);
+    link_over(l, 1u << LINK_CAUSE_SILENT);
     if (l->good_usec == 0)
         l->good_usec = now;
     if (now - l->good_usec >= l->config.times.steady_usec) { /* whatever comes now is news */
-        l->told = 0;
+        link_over(l, UINT32_MAX);
         l->penalty_usec = 0;
     }
     if (l->quiet) {
@@ -465,6 +476,11 @@ bool agent_link_is_connected(const struct agent_link *l)
 bool agent_link_is_heard(const struct agent_link *l)
 {
     return l && l->heard;
+}
+
+void agent_link_refuse(struct agent_link *l, const char *what)
+{
+    link_complain(l, LINK_CAUSE_IMPOSSIBLE, ERANGE, what);
 }
 
 void agent_link_ask(struct agent_link *l)

@@ -44,7 +44,8 @@ struct agent_link_config {
     void (*lost)(void *user);
     /* Optional: its guest's clock started anew, so it has booted. */
     void (*booted)(void *user);
-    /* One sentence about this guest, once per cause until the agent has been good for times.steady_usec. */
+    /* One sentence about this guest, once per cause until the agent has been good for times.steady_usec. e->code 0: what
+     * was said is over. */
     void (*trouble)(void *user, const struct err *e);
     void *user;
 };
@@ -60,6 +61,10 @@ bool agent_link_is_connected(const struct agent_link *l);
 
 /* Its last sample counts: it is not silent. */
 bool agent_link_is_heard(const struct agent_link *l);
+
+/* Its sample can't be true, says who was just handed it: the same as nonsense through the port. `what` is a clause about the
+ * guest; fine from inside view(). */
+void agent_link_refuse(struct agent_link *l, const char *what);
 
 /* A sample is wanted now; no more than a few a second go out. */
 void agent_link_ask(struct agent_link *l);

@@ -51,12 +51,28 @@ void qmp_guest_forget_kernel(struct qmp_guest *g)
     g->plug_most_bytes = 0;
 }
 
+/* More than QEMU could ever give it: it lies, or another guest's agent speaks. */
+static bool is_impossible(struct qmp_guest *g, const struct obs_guest_view *view)
+{
+    uint64_t most = qmp_guest_lever_state(g).boot_bytes;
+    char what[160];
+
+    for (size_t i = 0; i < g->devices.plugs_n; i++)
+        most += g->devices.plugs[i].most_bytes;
+    if (view->total_bytes <= most)
+        return false;
+    (void)snprintf(what, sizeof(what), "its agent says it has %llu MiB, and its QEMU has %llu MiB for it at most",
+                   (unsigned long long)(view->total_bytes >> 20), (unsigned long long)(most >> 20));
+    agent_link_refuse(g->agent, what);
+    return true;
+}
+
 static void on_view(void *user, const struct obs_guest_view *view)
 {
     const struct hv_listener *l;
     struct qmp_guest *g = user;
 
-    if (!g->known)
+    if (!g->known || is_impossible(g, view))
         return;
     l = qmp_guest_listener(g);
     g->vm.caps |= HV_CAP_AGENT;

@@ -32,6 +32,7 @@ struct world {
     size_t in_len;
     struct agent_link *link;
     unsigned views, losses, troubles;
+    const char *refuse; /* what is said of the next sample */
     struct obs_guest_view view;
     char text[ERR_TEXT_SIZE];
     int code;
@@ -43,6 +44,8 @@ static void on_view(void *user, const struct obs_guest_view *view)
 
     w->views++;
     w->view = *view;
+    if (w->refuse)
+        agent_link_refuse(w->link, w->refuse);
 }
 
 static void on_lost(void *user)
@@ -357,6 +360,27 @@ static void says_nonsense_once_and_leaves_the_port_alone(void **state)
     }
 }
 
+/* What the protocol can't see: whoever takes the sample knows how much memory the guest can have. */
+static void a_sample_that_cant_be_true_is_nonsense(void **state)
+{
+    struct world *w = world_new(true);
+
+    (void)state;
+    world_link(w, &quick);
+    world_greet(w);
+    w->refuse = "its agent says it has 9 MiB";
+    say(w, SAMPLE("1"));
+    until(w, w->peer < 0);
+    assert_true(w->troubles == 1 && w->code == ERANGE && w->losses == 1);
+    assert_non_null(strstr(w->text, "guest 'web1': its agent says it has 9 MiB; its agent's port is left alone"));
+    w->refuse = NULL;
+    world_greet(w);
+    say(w, SAMPLE("1"));
+    until(w, w->views == 2);
+    assert_true(agent_link_is_heard(w->link));
+    world_free(w);
+}
+
 static void refuses_endless_lines_and_floods(void **state)
 {
     struct world *w = world_new(true);
@@ -411,6 +435,7 @@ static void an_agent_that_falls_silent_is_lost(void **state)
     say(w, SAMPLE("2"));
     until(w, w->views == 2 && strstr(w->in, "watermark size=16384\n"));
     assert_true(agent_link_is_heard(w->link));
+    assert_true(w->troubles == 2 && w->code == 0); /* over: status shows it no longer */
     /* A paused guest is not silent. */
     agent_link_see_break(w->link, /* paused= */ true);
     for (int i = 0; i < 100; i++)
@@ -471,7 +496,8 @@ int main(void)
         cmocka_unit_test(tells_what_it_is_to_know), cmocka_unit_test(waits_for_a_socket),
         cmocka_unit_test(says_that_it_may_not), cmocka_unit_test(ignores_what_is_left_over),
         cmocka_unit_test(says_nonsense_once_and_leaves_the_port_alone),
-        cmocka_unit_test(refuses_endless_lines_and_floods), cmocka_unit_test(an_agent_that_falls_silent_is_lost),
+        cmocka_unit_test(a_sample_that_cant_be_true_is_nonsense), cmocka_unit_test(refuses_endless_lines_and_floods),
+        cmocka_unit_test(an_agent_that_falls_silent_is_lost),
         cmocka_unit_test(asks_when_a_heartbeat_is_late), cmocka_unit_test(refuses_a_path_that_is_too_long),
     };
 
