@@ -11,6 +11,7 @@ declare -A benches=(
     [decide]='$build/bench/decide'
     [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
     [backup-copy]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_copy.py' # a minute
+    [backup-incremental]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_incremental.py' # a minute
     [footprint]='BALLAST_BUILD=$build /usr/bin/python3 bench/footprint.py' # a quarter of an hour
 )
 
