@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "err.h"
 #include "wire_text.h"
 
-/* The slow things before a freeze window, each a function of ballast-prepare. They may block for as long as a disk or a
+/* The slow things before a freeze window and after a backup, each a function of ballast-prepare. They may block for as long as a disk or a
  * network does: ballastd ends the process when that is too long. */
 
 struct json_object;
@@ -29,6 +30,11 @@ int prepare_fleece(struct json_object *list, pid_t pid, struct err *e);
 
 /* Makes an empty file, and its directory. */
 int prepare_note(const char *path, struct err *e);
+
+/* Takes the points of a guest that no rule of `keep` ("last=3,daily=7") keeps out of the repository, then, with sweep, chunks
+ * that no point needs: "removed":N,"swept_bytes":N as members of an answer. */
+int prepare_tidy(const char *repository, const char *identity, const char *keep, bool sweep, struct wire_text *t,
+                 struct err *e);
 
 /* Removes files ([PATH, ...]); what is not there is fine. */
 int prepare_remove(struct json_object *list, struct err *e);

@@ -17,19 +17,27 @@
  * standard input; answers with one line. Of no use by hand.
  *
  *     {"repository":PATH,"identity":NAME,"note":PATH,"pid":N,"fleece":[{"path":PATH,"size_bytes":N}]}
- *     {"remove":[PATH,...]} */
+ *     {"remove":[PATH,...]}
+ *     {"tidy":PATH,"identity":NAME,"keep":RULES,"sweep":BOOL}  after a backup by schedule */
 
 #define ORDER_MAX (64U << 10)
 
 static int prepare(struct json_object *order, struct wire_text *t, struct wire_error *ret, struct err *e)
 {
-    const char *repository, *identity, *note;
+    const char *repository, *identity, *note, *keep;
+    bool sweep = false;
     struct json_object *list;
     uint64_t pid = 0;
     int r;
 
     if (qmp_get_array(order, "remove", &list))
         return prepare_remove(list, e);
+    if (qmp_get_string(order, "tidy", &repository)) {
+        (void)qmp_get_bool(order, "sweep", &sweep);
+        if (!qmp_get_string(order, "identity", &identity) || !qmp_get_string(order, "keep", &keep))
+            return err_set(e, EINVAL, "an order that lacks something");
+        return prepare_tidy(repository, identity, keep, sweep, t, e);
+    }
     (void)qmp_get_u64(order, "pid", &pid);
     if (!qmp_get_string(order, "repository", &repository) || !qmp_get_string(order, "identity", &identity) ||
         !qmp_get_string(order, "note", &note) || !qmp_get_array(order, "fleece", &list))

@@ -104,10 +104,22 @@ static void tell_end(const struct backup_job *job)
                  v.stop_usec / 1000);
 }
 
+static const char *identity_of(const struct hv_vm *vm)
+{
+    return vm->uuid[0] ? vm->uuid : vm->name;
+}
+
 static void on_finished(void *user, struct backup_job *job)
 {
-    (void)user;
+    const struct backup *b = user;
+    const struct engine_guest *g = engine_find(b->env.engine, backup_job_guest(job));
+    struct window_view v;
+
     tell_end(job);
+    backup_job_look(job, &v);
+    if (b->env.ended && !backup_job_is_recovery(job))
+        b->env.ended(b->env.user, backup_job_guest(job), g ? identity_of(g->vm) : backup_job_guest(job),
+                     v.failed ? v.error : NULL);
 }
 
 static int start(struct backup *b, struct hv_vm *vm, const struct window_config *window, struct backup_job **ret,
@@ -128,7 +140,7 @@ static int start(struct backup *b, struct hv_vm *vm, const struct window_config 
     if (b->jobs_n == BACKUP_JOBS_MAX)
         return err_set(e, EBUSY, "%d backups run already", BACKUP_JOBS_MAX);
     config.window.guest = vm->name;
-    config.window.identity = vm->uuid[0] ? vm->uuid : vm->name;
+    config.window.identity = identity_of(vm);
     config.window.repository = b->repository;
     config.window.state_dir = b->env.state_dir;
     config.window.socket_dir = b->directory;
@@ -208,9 +220,29 @@ static bool freeze_parse(const char *text, enum window_freeze *ret)
     return false;
 }
 
+static struct window_config window_config(const struct backup *b)
+{
+    return (struct window_config){.times = b->times, .freeze = b->freeze, .bandwidth_bytes = b->bandwidth_bytes};
+}
+
+int backup_start(struct backup *b, const char *guest, struct err *e)
+{
+    struct window_config window = window_config(b);
+    const struct engine_guest *g = engine_find(b->env.engine, guest);
+    struct backup_job *job;
+
+    if (!b->repository[0])
+        return err_set(e, ENOENT, "no backup repository is configured");
+    if (!g)
+        return err_set(e, ENOENT, "guest '%s' is not there", guest);
+    if (find_running(b, guest))
+        return err_set(e, EBUSY, "guest '%s' is being backed up already", guest);
+    return start(b, g->vm, &window, &job, e);
+}
+
 static void request_run(struct backup *b, const struct api_request *rq, struct api_reply *ret)
 {
-    struct window_config window = {.times = b->times, .freeze = b->freeze, .bandwidth_bytes = b->bandwidth_bytes};
+    struct window_config window = window_config(b);
     const struct engine_guest *g;
     struct run_request run;
     struct backup_job *job;
@@ -271,7 +303,12 @@ static void print(const struct backup *b, struct wire_text *out)
         wire_text_adds(out, i ? ",\n" : "\n");
         backup_job_print(b->jobs[i], out);
     }
-    wire_text_adds(out, "]}\n");
+    wire_text_adds(out, "]");
+    if (b->env.print) {
+        wire_text_adds(out, ",\n");
+        b->env.print(b->env.user, out);
+    }
+    wire_text_adds(out, "}\n");
 }
 
 void backup_request(struct backup *b, enum api_operation what, const struct api_request *rq, struct api_reply *ret)

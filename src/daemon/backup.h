@@ -26,6 +26,10 @@ struct backup_env {
     struct sd_event *loop;
     const char *runtime_dir, *state_dir; /* kept by the caller */
     const struct engine *engine;
+    /* Optional: a backup that was asked for ended; failed: its sentence, NULL: well. */
+    void (*ended)(void *user, const char *guest, const char *identity, const char *failed);
+    void (*print)(void *user, struct wire_text *t); /* optional: more members of GET /v1/backup, without braces */
+    void *user;
 };
 
 int backup_new(const struct backup_env *env, struct backup **ret, struct err *e);
@@ -39,6 +43,9 @@ void backup_configure(struct backup *b, const struct config *config);
 
 /* A guest was found: is there something to undo? */
 void backup_see_appeared(struct backup *b, struct hv_vm *vm);
+
+/* Begins a backup of a guest that runs, by the configuration. A sentence where it can't begin. */
+int backup_start(struct backup *b, const char *guest, struct err *e);
 
 /* The operations API_OPERATION_BACKUP*. */
 void backup_request(struct backup *b, enum api_operation what, const struct api_request *rq, struct api_reply *ret);

@@ -165,6 +165,7 @@ static int daemon_reload(struct daemon *d, struct err *e)
     daemon_status_config(d);
     daemon_configure_notify(d);
     backup_configure(d->backup, d->config);
+    backup_auto_configure(d->schedules, d->config);
     engine_config = daemon_engine_config(d, d->config);
     operate_reload(d->operate);
     engine_reconfigure(d->engine, &engine_config, daemon_now_usec());
@@ -343,15 +344,32 @@ static void daemon_configured(const void *user, const char *name, const char **r
     *ret_owner = config_guest_owner(d->config, name);
 }
 
+static void daemon_on_backup_ended(void *user, const char *guest, const char *identity, const char *failed)
+{
+    struct daemon *d = user;
+
+    backup_auto_ended(d->schedules, guest, identity, failed);
+}
+
+static void daemon_print_schedules(void *user, struct wire_text *t)
+{
+    backup_auto_print(((struct daemon *)user)->schedules, t);
+}
+
 static int daemon_open_backup(struct daemon *d, struct err *e)
 {
     const struct backup_env env = {.loop = d->loop, .runtime_dir = d->options.runtime_dir,
-                                   .state_dir = d->options.state_dir, .engine = d->engine};
+                                   .state_dir = d->options.state_dir, .engine = d->engine,
+                                   .ended = daemon_on_backup_ended, .print = daemon_print_schedules, .user = d};
+    struct backup_auto_env schedules = {.loop = d->loop, .state_dir = d->options.state_dir, .engine = d->engine,
+                                        .keeper = d->keeper, .notify = d->notify};
     int r = backup_new(&env, &d->backup, e);
 
-    if (r >= 0)
-        backup_configure(d->backup, d->config);
-    return r;
+    if (r < 0)
+        return r;
+    backup_configure(d->backup, d->config);
+    schedules.backup = d->backup;
+    return backup_auto_new(&schedules, d->config, &d->schedules, e);
 }
 
 static int daemon_open_api(struct daemon *d, struct err *e)
@@ -442,6 +460,7 @@ struct daemon *daemon_free(struct daemon *d)
     if (d->journal)
         journal_save(d->journal, d->engine, daemon_now_usec(), /* at_once= */ true);
     d->journal = journal_free(d->journal);
+    d->schedules = backup_auto_free(d->schedules);
     d->backup = backup_free(d->backup); /* while the monitors are there */
     d->qmp = hv_close(d->qmp);
     d->api = api_free(d->api); /* gives the lock back: after the last hand left the levers */

@@ -7,6 +7,7 @@
 
 #include "api.h"
 #include "backup.h"
+#include "backup_auto.h"
 #include "config.h"
 #include "engine.h"
 #include "history.h"
@@ -43,6 +44,7 @@ struct daemon {
     struct operate *operate;
     struct attach *attach;
     struct backup *backup;
+    struct backup_auto *schedules;
     struct why why;
     struct recorder *recorder;
     struct status status;

@@ -19,6 +19,8 @@ const struct notify_event_row notify_events[NOTIFY_EVENT_COUNT] = {
     [NOTIFY_HOST] = {"host", "the host's free reserve came to hard or low, or is better again"},
     [NOTIFY_BREACH] = {"breach", "a guest holds more memory than it says"},
     [NOTIFY_STUCK] = {"stuck", "a guest has not moved to its size for longer than stuck-after"},
+    [NOTIFY_BACKUP_FAILED] = {"backup-failed", "a scheduled backup of a guest failed, or one ends well again"},
+    [NOTIFY_BACKUP_OLD] = {"backup-old", "the last backup of a guest is older than its schedule's max-age"},
     [NOTIFY_TEST] = {"test", "somebody asked for it: ballast notify-test"},
 };
 

@@ -16,6 +16,8 @@ enum notify_event {
     NOTIFY_HOST,   /* the host's memory is hard or low, or better again */
     NOTIFY_BREACH, /* a guest holds more than it says */
     NOTIFY_STUCK,  /* a guest has not moved for long */
+    NOTIFY_BACKUP_FAILED, /* of a guest */
+    NOTIFY_BACKUP_OLD,    /* a guest's last one is */
     NOTIFY_TEST,   /* somebody asked for one */
     NOTIFY_EVENT_COUNT
 };
