@@ -383,7 +383,7 @@ static void lines_in_the_wrong_place_are_refused(void **state)
 {
     static const char *const lines[] = {
         "{\"begin\":0}\n",
-        START_LINE START_LINE,
+        (START_LINE START_LINE),
         "{\"end\":\"x\",\"decisions\":0}\n",
     };
     struct wire_text t = {0};
