@@ -7,7 +7,7 @@ FAULTS ?=
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 
-.PHONY: all build deps test check-quick vectors demo bench mutants clean
+.PHONY: all build deps test check-quick vectors demo bench mutants check-tsan check-valgrind check-static clean
 
 all: build
 
@@ -31,6 +31,16 @@ check-quick:
 # make vectors [FILES="a.json b.json"]: the rules' arithmetic, bit for bit.
 vectors: build
 	$(BUILD)/tests/unit/vectors $(FILES)
+
+# Races, where threads are; what valgrind finds, also over real guests; what cppcheck finds.
+check-tsan: deps
+	tools/check-tsan.sh
+
+check-valgrind: deps
+	tools/check-valgrind.sh --build $(BUILD)
+
+check-static: deps
+	tools/check-static.sh
 
 demo: deps build
 	tools/demo.sh --build $(BUILD)

@@ -19,9 +19,9 @@
  * boot memory in its maps, a balloon that moves at once and statistics each second. They live as long as this process. */
 
 #define MIB (1ULL << 20)
-#define BOOT_BYTES (256 * MIB)
+#define BOOT_BYTES (128 * MIB)
 #define HIDDEN_BYTES (22 * MIB)
-#define USED_BYTES (90 * MIB)
+#define USED_BYTES (56 * MIB)
 #define TOUCHED_BYTES MIB /* what the host sees of it: 100 guests must fit a small machine */
 
 struct guest {
@@ -37,7 +37,7 @@ static void reply_statistics(struct guest *g, struct fake_qmp *f, unsigned long 
     (void)snprintf(json, sizeof(json), "{\"stats\":{\"stat-htlb-pgalloc\":0,\"stat-swap-out\":0,\"stat-available-memory\":%" PRIu64
                    ",\"stat-htlb-pgfail\":0,\"stat-free-memory\":%" PRIu64 ",\"stat-minor-faults\":4711,\"stat-major-faults\":42,"
                    "\"stat-total-memory\":%" PRIu64 ",\"stat-swap-in\":0,\"stat-disk-caches\":%" PRIu64 "},\"last-update\":%lld}",
-                   available, available / 2, total, (uint64_t)(24 * MIB), (long long)time(NULL));
+                   available, available / 2, total, (uint64_t)(16 * MIB), (long long)time(NULL));
     fake_qmp_reply(f, id, json);
 }
 

@@ -30,7 +30,7 @@ QUIET_SEC = 30        # nothing was ordered for so long: all have what they need
 SETTLE_SEC = 600      # 1 % of assigned each second at first: it takes some minutes
 LOOP_SEC = 30         # of the other loop
 REAL_MIB = 192
-HELD_SIM_MIB = 256
+HELD_SIM_MIB = 128
 GOAL_RSS_MIB = 12
 GOAL_CPU_PERCENT = 1  # of one processor, for 108 guests sampled each second: "about nothing"
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages="gcc clang meson ninja-build pkg-config python3
 libcmocka-dev libsystemd-dev libjson-c-dev libyaml-dev libmicrohttpd-dev libcurl4-openssl-dev libncurses-dev libzstd-dev libssl-dev zstd libfuse3-dev fuse3
-libclang-rt-14-dev
+libclang-rt-14-dev cppcheck valgrind
 qemu-system-x86 qemu-utils libnbd-bin nbdkit nbdkit-plugin-dev seabios busybox-static cpio lz4 kmod xz-utils qemu-guest-agent e2fsprogs xfsprogs"
 
 missing=""

@@ -28,6 +28,11 @@ else
 fi
 meson compile -C "$build" || { echo "the build failed"; exit 1; }
 
+# malloc() fills what it gives and what it gets back: whoever reads what he did not write sees it. Random, and said, so that a
+# failure can be repeated.
+export MALLOC_PERTURB_=${MALLOC_PERTURB_:-$((RANDOM % 255 + 1))}
+echo "memory is filled with $MALLOC_PERTURB_ (MALLOC_PERTURB_)"
+
 suites="layers unit scenario"
 [ "$live" = false ] || suites="$suites live"
 passed=0 failed=0 skipped=0

@@ -149,7 +149,7 @@ static void feed(struct notify_run *r)
 
 static void drain(struct notify_run *r)
 {
-    char rest[1024];
+    char rest[1024] = "";
 
     /* bounded: a command that prints without end gets its turn, and then others get theirs */
     for (int i = 0; i < 64 && r->out_fd >= 0; i++) {

@@ -7,7 +7,11 @@
  * takes others first, and what runs in an emergency was touched before. */
 
 /* Stack of each thread of ours: nothing recurses, and glibc's 8 MiB would count against the lock limit. */
+#ifdef __SANITIZE_THREAD__
+#define PROTECT_STACK_BYTES (8 << 20) /* ThreadSanitizer keeps more than 256 KiB of its own in each */
+#else
 #define PROTECT_STACK_BYTES (256 * 1024)
+#endif
 
 /* Sets the default stack of threads: before the first of them. */
 void protect_stacks(void);

@@ -56,7 +56,7 @@ static int run_parse(const struct json_object *json, const char *name, struct wi
 int wire_notify_parse(const char *buf, size_t length, struct wire_notify *ret, struct err *e)
 {
     struct json_object *json;
-    struct wire_notify n;
+    struct wire_notify n = {0};
     int r = wire_json_parse(buf, length, &json, e);
 
     if (r < 0)

@@ -112,7 +112,7 @@ def run_cli(*arguments, check_code=None, environment=None):
 class Daemon:
     """ballastd over one directory of guests, with directories of its own."""
 
-    environment = {}  # more for a test's own kind of it
+    environment, wrap = {}, []  # more for a test's own kind of it: variables; a program to run it under
 
     def __init__(self, run_dir, guests_dir, number, config, options=(), wait=True):
         self.directory = os.path.join(run_dir, f"d{number}")
@@ -136,7 +136,7 @@ class Daemon:
             f.write(text)
 
     def start(self, wait=True):
-        argv = [DAEMON, "--runtime-dir", self.runtime_dir, "--state-dir", self.state_dir] + self.options
+        argv = [*self.wrap, DAEMON, "--runtime-dir", self.runtime_dir, "--state-dir", self.state_dir] + self.options
         if self.config_path:
             argv += ["--config", self.config_path]
         # Without a configuration the defaults look for one in the user's own directories: they are empty here.
