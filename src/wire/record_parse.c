@@ -82,9 +82,8 @@ static int seen_check(const struct obs_host *seen, struct err *e)
 
 static int host_config_check(const struct host_config *c, struct err *e)
 {
-    if (c->memory_kib > POLICY_KIB_MAX || c->reserve_kib > POLICY_KIB_MAX || c->reservations_kib > POLICY_KIB_MAX || c->gathering_kib > POLICY_KIB_MAX ||
-        c->gathering_kib > POLICY_KIB_MAX ||
-        c->overcommit_permille > OVERCOMMIT_MAX_PERMILLE)
+    if (c->memory_kib > POLICY_KIB_MAX || c->reserve_kib > POLICY_KIB_MAX || c->reservations_kib > POLICY_KIB_MAX ||
+        c->gathering_kib > POLICY_KIB_MAX || c->overcommit_permille > OVERCOMMIT_MAX_PERMILLE)
         return err_set(e, EBADMSG, "a number of the host's 'config' is too large");
     return 0;
 }
