@@ -65,7 +65,7 @@ static uint64_t apart(uint64_t a, uint64_t b)
 /* ---- now ---- */
 
 /* What stops all balancing of a guest, worst first: told as the reason why nothing is done. */
-static const char *const stoppers[] = {"on-hold", "no-balloon", "foreign-hand", "breach", "paused", "booting", "silent", "fixed"};
+static const char *const stoppers[] = {"on-hold", "no-balloon", "foreign-hand", "breach", "paused", "frozen", "booting", "silent", "fixed"};
 
 static const struct wire_flag *flag_of(const struct wire_guest *g, const char *name)
 {
@@ -292,7 +292,7 @@ static const char *flag_word(uint32_t flags)
         {GUEST_FLAG_NO_BALLOON, "nothing can change its size"},
         {GUEST_FLAG_FOREIGN_HAND, "another program moves its memory"},
         {GUEST_FLAG_BREACH, "it held more than it said"},
-        {GUEST_FLAG_PAUSED, "it was paused or shut down"},
+        {GUEST_FLAG_PAUSED, "it stood still: paused, shut down, or frozen for a backup"},
         {GUEST_FLAG_BOOTING, "it was booting"},
         {GUEST_FLAG_SILENT, "it did not report its memory"},
     };

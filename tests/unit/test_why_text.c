@@ -436,7 +436,7 @@ static const struct {
     {{.reason = GUEST_REASON_NOT_MANAGED, .step = SHARE_KEEP, .flags = GUEST_FLAG_NO_BALLOON},
      "nothing was done: nothing can change its size"},
     {{.reason = GUEST_REASON_NOT_MANAGED, .step = SHARE_KEEP, .flags = GUEST_FLAG_PAUSED},
-     "nothing was done: it was paused or shut down"},
+     "nothing was done: it stood still: paused, shut down, or frozen for a backup"},
 };
 
 static void each_decision_has_its_sentence(void **state)
