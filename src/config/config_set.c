@@ -14,7 +14,8 @@
 /* Not what belongs to a guest's entry and never to a moment: where its monitor is, and whose it is. */
 static bool is_settable(const struct config_key *key)
 {
-    return key->section == CONFIG_SECTION_GUEST && key->type != CONFIG_PATH && key->type != CONFIG_TEXT;
+    return key->section == CONFIG_SECTION_GUEST && key->type != CONFIG_PATH && key->type != CONFIG_TEXT &&
+           !key->entry_only; /* how its sockets are used: the driver reads that when it starts */
 }
 
 /* "known are startup minimum ...", or the one that was meant. */

@@ -166,6 +166,7 @@ def test_nonsense_is_refused_whole(o):
              ({"values": {"minimum": "1 GiB", "priority": "0"}}, "key 'priority'"), ({"values": {"minimum": 5}}, "is no text"),
              ({"values": {"minimum": "1\0 GiB"}}, "is no text"), ({"values": {"minimum": "5 parsecs"}}, "key 'minimum'"),
              ({"values": {"minimum": "9" * 99}}, "is no text"), ({"values": {"qmp": "/x"}}, "can't be set at run time"),
+             ({"values": {"access": "share"}}, "can't be set at run time"),
              ({"values": {"minimum": "2 GiB"}}, "minimum 2 GiB would be larger than maximum 1 GiB"),
              ({"values": {"minimum": "768 MiB"}}, "the minimums of the named guests would need"),
              ({"values": {"mode": "watch"}, "save": "yes"}, "'save'"), ({"values": {"mode": "watch"}, "force": True}, "'force'"))
