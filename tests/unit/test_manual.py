@@ -86,7 +86,7 @@ for key in keys:
     check(f"ballast.yaml(5) lacks the key '{key}'", re.search(rf"(?m)^{key}$", config_page))
     check(f"ballastd --help-config lacks the key '{key}'", re.search(rf"(?m)^  {key}: ", config_help))
 version = run(ballastd, "--version").split()[-1]
-for page in ("ballast.1", "ballast-backup.1", "ballast.yaml.5", "ballast-agent.8", "ballast-copy.8", "ballastd.8"):
+for page in ("ballast.1", "ballast-backup.1", "ballast.yaml.5", "ballast-agent.8", "ballast-copy.8", "ballast-guardian.8", "ballastd.8"):
     check(f"{page} is not of version {version}", f'"ballast {version}"' in read("docs/man", page))
 
 
