@@ -139,7 +139,7 @@ static int value_parse(const struct json_object *value, const struct wire_field 
     case WIRE_KIND_TEXT:
         if (type != json_type_string)
             return type_error(f, "a text", value, e);
-        wire_text_copy(member, f->size, json_object_get_string((struct json_object *)value));
+        wire_text_take(member, f->size, json_object_get_string((struct json_object *)value));
         return 0;
     case WIRE_KIND_PERCENT:
         d = json_object_get_double(value);

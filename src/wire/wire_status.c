@@ -82,8 +82,8 @@ void wire_guest_flag(struct wire_guest *g, const char *name, const char *reason)
     if (g->flag_count >= WIRE_FLAGS_MAX)
         return;
     flag = &g->flags[g->flag_count++];
-    wire_text_copy(flag->name, sizeof(flag->name), name);
-    wire_text_copy(flag->reason, sizeof(flag->reason), reason);
+    wire_text_take(flag->name, sizeof(flag->name), name);
+    wire_text_take(flag->reason, sizeof(flag->reason), reason);
 }
 
 static void host_print(struct wire_text *t, const struct wire_host *h)

@@ -150,3 +150,15 @@ void wire_text_copy(char *to, size_t size, const char *from)
     memcpy(to, from, length);
     to[length] = '\0';
 }
+
+void wire_text_take(char *to, size_t size, const char *from)
+{
+    wire_text_copy(to, size, from);
+    while (*to) {
+        size_t length = wire_utf8_length(to);
+
+        if (length == 0)
+            *to = '?';
+        to += length ? length : 1;
+    }
+}

@@ -37,3 +37,6 @@ size_t wire_utf8_length(const char *s);
 
 /* Copies with a cut between UTF-8 characters; always ends in NUL. */
 void wire_text_copy(char *to, size_t size, const char *from);
+
+/* The same for a text that came from outside: bytes that are no UTF-8 become '?', which json-c lets through. */
+void wire_text_take(char *to, size_t size, const char *from);

@@ -71,7 +71,7 @@ static int because_parse(struct json_object *list, struct wire_why *ret, struct 
 
         if (!json_object_is_type(text, json_type_string))
             return err_set(e, EBADMSG, "sentence %zu of 'because' is no text", i);
-        wire_text_copy(ret->because[ret->because_count++], WIRE_WHY_TEXT_SIZE, json_object_get_string(text));
+        wire_text_take(ret->because[ret->because_count++], WIRE_WHY_TEXT_SIZE, json_object_get_string(text));
     }
     return 0;
 }
