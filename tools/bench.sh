@@ -12,6 +12,7 @@ declare -A benches=(
     [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
     [backup-copy]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_copy.py' # a minute
     [backup-incremental]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_incremental.py' # a minute
+    [repository]='BALLAST_BUILD=$build /usr/bin/python3 bench/repository.py' # a minute
     [footprint]='BALLAST_BUILD=$build /usr/bin/python3 bench/footprint.py' # a quarter of an hour
 )
 
