@@ -11,11 +11,12 @@ command -v valgrind >/dev/null || { echo "valgrind is missing: run tools/install
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || exit 1
 ninja -C "$build" >/dev/null || { echo "the build failed"; exit 1; }
 
+# Without test_notify: valgrind 3.19 knows no pidfd_open(2), and no command can be started under it.
 # Children are the business of others: the shell of a notify command, programs that Python starts.
 export VALGRIND_OPTS="--error-exitcode=33 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite --num-callers=25 --trace-children=no"
 status=0
 for name in base units text config config_files config_bad demand decide engine engine_agent lever hv_qmp qmp_answer qmp_client \
-            agent_link agent_line wire status history why api notify notify_watch journal keeper smaps_pool push proc_text; do
+            agent_link agent_line wire status history why api notify_watch journal keeper smaps_pool push proc_text; do
     program=$build/tests/unit/test_$name
     [ -x "$program" ] || continue
     if valgrind --quiet "$program" >"$build/valgrind.log" 2>&1; then
