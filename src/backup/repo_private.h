@@ -18,6 +18,7 @@
 #define REPO_MANIFEST "manifest.json"
 #define REPO_PROTECTED "protected"
 #define REPO_LAST_RESULT "last-result.json"
+#define REPO_LAST_BOOT "last-boot.json"
 
 /* Endings of a chunk's file: found damaged; on its way out by a sweep (readers still take it). */
 #define REPO_ENDING_BAD ".bad"

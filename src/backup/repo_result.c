@@ -22,9 +22,24 @@ static const struct wire_field fields[] = {
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
+static const struct wire_field boot_fields[] = {
+    {.name = "point", .kind = WIRE_KIND_TEXT, .offset = offsetof(struct repo_boot, point), .size = REPO_TIME_SIZE},
+    {.name = "time", .kind = WIRE_KIND_TEXT, .offset = offsetof(struct repo_boot, time), .size = REPO_TIME_SIZE},
+    {.name = "ok", .kind = WIRE_KIND_BOOL, .offset = offsetof(struct repo_boot, is_ok), .size = sizeof(bool)},
+    {.name = "milliseconds", .kind = WIRE_KIND_U64, .offset = offsetof(struct repo_boot, ms), .size = sizeof(uint64_t)},
+    {.name = "by", .kind = WIRE_KIND_TEXT, .offset = offsetof(struct repo_boot, by), .size = sizeof(((struct repo_boot *)0)->by)},
+    {.name = "error", .kind = WIRE_KIND_TEXT, .offset = offsetof(struct repo_boot, error), .size = ERR_TEXT_SIZE},
+};
+#define BOOT_FIELD_COUNT (sizeof(boot_fields) / sizeof(boot_fields[0]))
+
 static void result_path(const char *identity, char path[REPO_PATH_SIZE])
 {
     (void)snprintf(path, REPO_PATH_SIZE, REPO_VM "/%s/" REPO_LAST_RESULT, identity);
+}
+
+static void boot_path(const char *identity, char path[REPO_PATH_SIZE])
+{
+    (void)snprintf(path, REPO_PATH_SIZE, REPO_VM "/%s/" REPO_LAST_BOOT, identity);
 }
 
 void repo_result_save(struct repo *repo, const char *identity, const char *guest, const char *point, const char *failure)
@@ -48,24 +63,62 @@ void repo_result_save(struct repo *repo, const char *identity, const char *guest
     wire_text_done(&t);
 }
 
-int repo_result_load(struct repo *repo, const char *identity, struct repo_result *ret, struct err *e)
+static int fields_load(struct repo *repo, const char *path, const struct wire_field *table, size_t count, void *ret, struct err *e)
 {
     AUTO_FREE char *text = NULL;
-    char path[REPO_PATH_SIZE];
     struct json_object *json;
-    struct repo_result got;
     size_t len;
-    int r;
+    int r = repo_file_read(repo, path, RESULT_FILE_MAX, &text, &len, e);
 
-    result_path(identity, path);
-    r = repo_file_read(repo, path, RESULT_FILE_MAX, &text, &len, e);
     if (r == 0)
         r = wire_json_parse(text, len, &json, e);
     if (r < 0)
         return r;
-    r = wire_fields_parse(json, fields, FIELD_COUNT, &got, e);
+    r = wire_fields_parse(json, table, count, ret, e);
     (void)json_object_put(json);
+    return r;
+}
+
+int repo_result_load(struct repo *repo, const char *identity, struct repo_result *ret, struct err *e)
+{
+    char path[REPO_PATH_SIZE];
+    struct repo_result got;
+    int r;
+
+    result_path(identity, path);
+    r = fields_load(repo, path, fields, FIELD_COUNT, &got, e);
     if (r == 0 && !repo_time_is_valid(got.time))
+        r = err_set(e, EBADMSG, "'%s' is none of ours", path);
+    if (r == 0)
+        *ret = got;
+    return r;
+}
+
+int repo_boot_save(struct repo *repo, const char *identity, struct repo_boot *boot, struct err *e)
+{
+    char path[REPO_PATH_SIZE];
+    struct wire_text t = {0};
+    int r;
+
+    repo_time_print(repo->fs->ops->now(repo->fs), boot->time);
+    wire_text_adds(&t, "{");
+    wire_fields_print(&t, boot_fields, BOOT_FIELD_COUNT, boot);
+    wire_text_adds(&t, "}\n");
+    boot_path(identity, path);
+    r = t.failed ? err_set(e, ENOMEM, "no memory for the result") : repo_file_replace(repo, path, t.data, t.length, e);
+    wire_text_done(&t);
+    return r;
+}
+
+int repo_boot_load(struct repo *repo, const char *identity, struct repo_boot *ret, struct err *e)
+{
+    char path[REPO_PATH_SIZE];
+    struct repo_boot got;
+    int r;
+
+    boot_path(identity, path);
+    r = fields_load(repo, path, boot_fields, BOOT_FIELD_COUNT, &got, e);
+    if (r == 0 && (!repo_time_is_valid(got.time) || !repo_time_is_valid(got.point)))
         r = err_set(e, EBADMSG, "'%s' is none of ours", path);
     if (r == 0)
         *ret = got;

@@ -220,6 +220,7 @@ static const struct option_name {
     {"--name", CLI_OPTION_NAME, "NAME"},
     {"--freeze", CLI_OPTION_FREEZE, "require|prefer|never"},
     {"--writable", CLI_OPTION_WRITABLE, NULL},
+    {"--expect", CLI_OPTION_EXPECT, "TEXT"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

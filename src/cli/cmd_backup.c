@@ -33,6 +33,12 @@ const struct cli_command cli_backup_commands[] = {
      "offers a disk of a point to NBD clients",
      "Until Ctrl-C, at a unix socket that only this user may open: for qemu-nbd, guestfish, qemu-img, or a QEMU that boots from it at "
      "once. Read-only; with --writable what is written goes into a temporary file and is thrown away at the end."},
+    {"backup boot", cmd_backup_boot, COMMON | CLI_OPTION_WAIT | CLI_OPTION_EXPECT, 1, 1,
+     "POINT [--expect TEXT] [--wait TIME] [--repository PATH] [--json]", "proves that a point boots",
+     "Starts the guest from the repository without copying it first, without network, and waits until qemu-guest-agent answers "
+     "or \"login:\" (with --expect: TEXT) is on its serial console, at most 5 minutes (--wait). What it writes is thrown away. "
+     "Only machine, CPUs, memory, kernel, firmware and disks are taken from its definition. Where ballastd runs, the memory is "
+     "reserved first. Exit code 1: it did not come up."},
     {"backup verify", cmd_backup_verify, COMMON | CLI_OPTION_SAMPLE, 0, 0, "[--sample SHARE] [--repository PATH] [--json]",
      "reads the chunks again and proves them",
      "Says which chunks are damaged or missing, and which points need them; they are put aside, and the next full backup stores "

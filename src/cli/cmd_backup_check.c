@@ -62,12 +62,17 @@ static void guest_check(struct checking *c, const char *identity, const struct r
     struct err ignored = {0};
     const bool has_result = repo_result_load(c->repo, identity, &result, &ignored) == 0;
     int64_t seconds = 0, age;
+    struct repo_boot boot;
     enum state state;
 
     if (last)
         (void)repo_time_parse(last->time, &seconds); /* it is in the list, so it is a time */
     age = c->now > seconds ? c->now - seconds : 0;
     state = judge(c, age, last, has_result ? &result : NULL, reason, sizeof(reason));
+    if (repo_boot_load(c->repo, identity, &boot, &ignored) == 0 && !boot.is_ok && state == STATE_FINE) {
+        state = STATE_WARNING; /* there is a point, but whether it is of use is doubtful */
+        (void)snprintf(reason, sizeof(reason), "boot test of %s failed: %.400s", boot.point, boot.error);
+    }
     c->worst = state > c->worst ? state : c->worst;
     if (c->cli->options & CLI_OPTION_JSON) {
         wire_text_format(c->t, "%s{\"identity\":", c->guests ? ",\n" : "\n");

@@ -5,6 +5,7 @@
 
 #include "backup_cli.h"
 #include "repo_manifest.h"
+#include "repo_result.h"
 #include "units.h"
 
 /* What a list says of a point. */
@@ -174,6 +175,33 @@ static void disk_text(const struct term *term, struct wire_text *t, const struct
     wire_text_format(t, ", read %s, stored %s\n", units_show_size(d->read_bytes).s, units_show_size(d->stored_bytes).s);
 }
 
+/* The last boot test, where it was of this point. */
+static void boot_print(const struct cli *cli, struct repo *repo, const struct repo_point_entry *p, struct wire_text *t)
+{
+    const bool is_json = cli->options & CLI_OPTION_JSON;
+    struct repo_boot boot;
+    struct err ignored = {0};
+    char time[BACKUP_TIME_SIZE];
+
+    if (repo_boot_load(repo, p->identity, &boot, &ignored) < 0 || strcmp(boot.point, p->time) != 0) {
+        wire_text_adds(t, is_json ? ",\"boot\":null" : "");
+        return;
+    }
+    if (is_json) {
+        wire_text_format(t, ",\"boot\":{\"ok\":%s,\"milliseconds\":%" PRIu64 ",\"time\":", boot.is_ok ? "true" : "false", boot.ms);
+        backup_time_json(t, boot.time);
+        wire_text_adds(t, ",\"error\":");
+        wire_text_string(t, boot.error);
+        wire_text_adds(t, "}");
+        return;
+    }
+    wire_text_format(t, "  boot test at %s UTC: %s after %s", backup_time_text(boot.time, time), boot.is_ok ? "up" : "failed",
+                     units_show_time(boot.ms * 1000).s);
+    wire_text_adds(t, boot.is_ok ? "" : ": ");
+    (void)term_text(&cli->term, t, boot.error, 0);
+    wire_text_adds(t, "\n");
+}
+
 int cmd_backup_show(struct cli *cli)
 {
     AUTO(repo) struct repo *repo = NULL;
@@ -189,6 +217,7 @@ int cmd_backup_show(struct cli *cli)
         return r;
     if (cli->options & CLI_OPTION_JSON) {
         point_json(&t, &p, m, NULL);
+        boot_print(cli, repo, &p, &t);
         wire_text_format(&t, ",\"ballast\":\"%s\",\"facts\":%s}\n", m->ballast, m->facts);
         return backup_write(cli, &t);
     }
@@ -203,6 +232,7 @@ int cmd_backup_show(struct cli *cli)
     wire_text_adds(&t, "\n");
     for (size_t i = 0; i < m->disk_count; i++)
         disk_text(&cli->term, &t, &m->disks[i]);
+    boot_print(cli, repo, &p, &t);
     wire_text_adds(&t, "  ");
     term_wrap(&cli->term, &t, m->facts, 2, 2);
     return backup_write(cli, &t);

@@ -37,6 +37,7 @@ static const char options_text[] =
     "  --force            overwrites what is there\n"
     "  --format FORMAT    of a restored disk: raw or qcow2 (default: raw)\n"
     "  --writable         serve: clients may write; it is thrown away at the end\n"
+    "  --expect TEXT      boot: on the console, it tells that the guest is up (default: \"login:\", or its agent answers)\n"
     "  --max-age TIME     a last point older than this is a failure\n"
     "  --name NAME        name of the restored guest, with a UUID and MACs of its own\n"
     "\n"

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "repo.h"
+
+/* The command line of a boot test, made from the one in a point's manifest. That one is foreign matter, and QEMU's options
+ * open files, sockets and programs: nothing is passed on but what is known here (machine, CPU model, count and memory, kernel,
+ * firmware, the kind of each disk), each value rebuilt from its parts. Network, sockets, host devices, objects fall away. */
+
+#define BOOT_DISK_ARGUMENTS 6  /* a controller, a node and a device */
+#define BOOT_ARGUMENTS_MAX (64 + REPO_DISKS_MAX * BOOT_DISK_ARGUMENTS)
+#define BOOT_MEMORY_MIN_BYTES (1ULL << 20)
+#define BOOT_MEMORY_MAX_BYTES (1ULL << 44) /* beyond any host; keeps the sums in range */
+
+struct boot_host {
+    bool has_kvm;                        /* used where the guest was run with it, too */
+    unsigned cpus;                       /* no more than these are given */
+    bool (*is_file)(const char *path);   /* a regular file that can be read */
+};
+
+struct boot_line {
+    size_t count;
+    char *argv[BOOT_ARGUMENTS_MAX + 1];  /* owned; ends in NULL; argv[0] is looked up in PATH */
+    uint64_t memory_bytes;               /* the guest boots with */
+};
+
+/* Disk i of the manifest is the NBD client's socket disk_fds[i] (inherited), agent_fd the port of qemu-guest-agent; the serial
+ * console is standard output. -ENODATA: the manifest has no command line; -EINVAL: it is none of QEMU's, or a file it needs
+ * is none; -EOPNOTSUPP: firmware in a form that isn't taken over. */
+int boot_line_new(const struct repo_manifest *m, const struct boot_host *host, const int *disk_fds, int agent_fd,
+                  struct boot_line **ret, struct err *e);
+struct boot_line *boot_line_free(struct boot_line *line);
+OWN_DEFINE(boot_line);

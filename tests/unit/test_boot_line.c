@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "testing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot_line.h"
+
+/* What a boot test takes over of a command line, and what it never does. */
+
+static bool is_file(const char *path)
+{
+    return strncmp(path, "/boot/", 6) == 0;
+}
+
+static int build(const char *facts, bool has_kvm, struct boot_line **ret, struct err *e)
+{
+    const struct boot_host host = {.has_kvm = has_kvm, .cpus = 4, .is_file = is_file};
+    const int fds[REPO_DISKS_MAX] = {11, 12, 13};
+    char text[4096];
+    struct repo_manifest *m = calloc(1, sizeof(*m));
+    int r;
+
+    assert_non_null(m);
+    m->disk_count = 3;
+    for (size_t i = 0; i < m->disk_count; i++)
+        (void)snprintf(m->disks[i].name, sizeof(m->disks[i].name), "vd%c", (char)('a' + i));
+    assert_true((size_t)snprintf(text, sizeof(text), "%s", facts) < sizeof(text));
+    m->facts = text;
+    r = boot_line_new(m, &host, fds, 9, ret, e);
+    free(m);
+    return r;
+}
+
+/* The whole line but what is the same in all of them (from -nodefaults to the agent's port). */
+static void check_line(const char *words, bool has_kvm, const char *expected)
+{
+    struct boot_line *line = NULL;
+    char facts[3072], got[4096] = "";
+    struct err e = {0};
+    bool is_fixed = false;
+
+    (void)snprintf(facts, sizeof(facts), "{\"command_line\":[%s]}", words);
+    if (build(facts, has_kvm, &line, &e) < 0)
+        fail_msg("%s: %s", words, e.text);
+    for (size_t i = 0; i < line->count; i++) {
+        is_fixed |= strcmp(line->argv[i], "-nodefaults") == 0;
+        if (!is_fixed)
+            (void)snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "", line->argv[i]);
+        is_fixed &= strncmp(line->argv[i], "virtserialport,", 15) != 0;
+    }
+    assert_string_equal(got, expected);
+    assert_null(line->argv[line->count]);
+    (void)boot_line_free(line);
+}
+
+#define DISK(i, fd, bootindex) \
+    " -blockdev driver=nbd,node-name=boot" i ",server.type=fd,server.str=" fd \
+    " -device virtio-blk-pci,drive=boot" i ",bootindex=" bootindex
+#define DISKS DISK("0", "11", "1") DISK("1", "12", "2") DISK("2", "13", "3")
+
+static void taken_over(void **state)
+{
+    (void)state;
+    check_line("\"/usr/bin/qemu-system-x86_64\"", false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
+    check_line("\"kvm\",\"-m\",\"1G,slots=4,maxmem=8G\",\"--smp\",\"16,sockets=2\",\"-cpu\",\"host,+vmx\"", true,
+               "qemu-system-x86_64 -accel kvm -accel tcg -smp 4 -cpu host,+vmx -m size=1048576k" DISKS);
+    check_line("\"qemu-system-x86_64\",\"-machine\",\"pc-q35-7.2,accel=kvm,memory-backend=ram,smm=on,hpet=off,dumpdtb=/x\","
+               "\"-cpu\",\"host\",\"-kernel\",\"/boot/k\",\"-initrd\",\"/boot/i\",\"-append\",\"a,b -c\",\"-m\",\"size=64\"", false,
+               "qemu-system-x86_64 -accel tcg -machine pc-q35-7.2,hpet=off,smm=on -cpu max -kernel /boot/k -initrd /boot/i"
+               " -append a,b -c -m size=65536k" DISKS);
+    check_line("\"qemu-system-x86_64\",\"-accel\",\"tcg\",\"-cpu\",\"host\"", true,
+               "qemu-system-x86_64 -accel tcg -cpu max -m size=131072k" DISKS);
+    check_line("\"qemu-system-x86_64\",\"-drive\",\"if=pflash,file=/boot/code,readonly=on\",\"-device\",\"ide-hd,drive=x,id=vdb\","
+               "\"-device\",\"scsi-hd,id=vdc,drive=y\"", false,
+               "qemu-system-x86_64 -accel tcg -drive if=pflash,unit=0,format=raw,snapshot=on,file=/boot/code -m size=131072k"
+               DISK("0", "11", "1")
+               " -blockdev driver=nbd,node-name=boot1,server.type=fd,server.str=12 -device ide-hd,drive=boot1,bootindex=2"
+               " -device virtio-scsi-pci,id=scsi2 -blockdev driver=nbd,node-name=boot2,server.type=fd,server.str=13"
+               " -device scsi-hd,drive=boot2,bus=scsi2.0,bootindex=3");
+}
+
+/* Nothing of these reaches QEMU. */
+static void dropped(void **state)
+{
+    (void)state;
+    check_line("\"qemu-system-x86_64\",\"-netdev\",\"tap,id=n,script=/tmp/evil\",\"-device\",\"vfio-pci,host=01:00.0\",\"-chardev\","
+               "\"socket,id=c,path=/run/x,server=on\",\"-qmp\",\"unix:/run/q,server=on\",\"-object\",\"memory-backend-file,id=m,"
+               "mem-path=/etc/passwd,size=1G\",\"-drive\",\"file=/etc/shadow,if=virtio\",\"-readconfig\",\"/tmp/c\",\"-incoming\","
+               "\"exec:touch /tmp/x\",\"-daemonize\",\"-pidfile\",\"/etc/x\",\"-plugin\",\"/tmp/x.so\",\"-D\",\"/etc/y\",\"-S\","
+               "\"-vnc\",\":1\",\"-runas\",\"root\",\"-hda\",\"/dev/sda\",\"-fsdev\",\"local,id=f,path=/\",\"-loadvm\",\"x\",7,null,{}",
+               false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
+}
+
+static const struct bad {
+    const char *facts;
+    int code;
+} bads[] = {
+    {"{}", ENODATA},
+    {"{\"command_line\":null}", ENODATA},
+    {"{\"command_line\":[]}", EINVAL},
+    {"{\"command_line\":[\"/bin/sh\",\"-c\",\"x\"]}", EINVAL},
+    {"{\"command_line\":[\"/tmp/qemu-system-x86_64 x\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-m\",\"-1\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-m\",\"99999999999T\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-m\",\"1k\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-cpu\",\"a b\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-machine\",\"q35 ,x=1\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-machine\",\"q35,pflash0=code\"]}", EOPNOTSUPP},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-kernel\",\"/dev/zero\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-kernel\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-drive\",\"if=pflash,file=/boot/x,,y\"]}", EINVAL},
+    {"{\"command_line\":[\"qemu-system-x86_64\",\"-drive\",\"if=pflash,file=nbd://host/x\"]}", EINVAL},
+};
+
+static void refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bads) / sizeof(bads[0]); i++) {
+        struct boot_line *line = NULL;
+        struct err e = {0};
+
+        if (build(bads[i].facts, false, &line, &e) != -bads[i].code || line || !e.text[0])
+            fail_msg("%s: %d %s", bads[i].facts, e.code, e.text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(refused)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
