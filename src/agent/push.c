@@ -57,8 +57,6 @@ static void push_see(struct push *p, const struct push_look *look)
             p->psi_moved_usec = look->now_usec;
         p->psi_usec = look->psi_some_usec;
     }
-    if (!p->looked_usec)
-        p->began_usec = look->now_usec;
     p->looked_usec = look->now_usec;
     p->available_kib = look->available_kib;
     if (look->available_kib > p->highest_kib)
@@ -136,13 +134,10 @@ static uint64_t push_distance_kib(const struct push *p)
 static uint64_t push_pace_usec(const struct push *p)
 {
     bool moves = push_is_near(p) && p->moved_usec && p->looked_usec - p->moved_usec < PUSH_MOVES_USEC;
-    uint64_t rest_usec = p->looked_usec - (p->moved_usec > p->began_usec ? p->moved_usec : p->began_usec);
-    uint64_t still_usec = rest_usec >= PUSH_STILL_USEC ? PUSH_LOOK_STILL_USEC : PUSH_LOOK_QUIET_USEC;
-    uint64_t distance = push_distance_kib(p);
+    uint64_t reach_usec = push_distance_kib(p) * 1000 / PUSH_BURST_KIB_MS;
 
-    if (moves)
-        return clamp(distance * 1000 / PUSH_MOVE_KIB_MS, PUSH_LOOK_NEAR_USEC, PUSH_LOOK_QUIET_USEC);
-    return clamp(distance * 1000 / PUSH_REST_KIB_MS, still_usec, PUSH_LOOK_FAR_USEC);
+    return moves ? clamp(reach_usec, PUSH_LOOK_NEAR_USEC, PUSH_LOOK_QUIET_USEC)
+                 : clamp(reach_usec, PUSH_LOOK_QUIET_USEC, PUSH_LOOK_FAR_USEC);
 }
 
 uint64_t push_next_usec(const struct push *p)

@@ -41,7 +41,7 @@ class HeldDaemon(bench.Daemon):
 
 
 def test(b):
-    guest, = b.boot(("a", {"boot_mib": 384}))
+    guest, = b.boot(("a", {"boot_mib": 384, "agent": True}))
     guest.monitor.ask("balloon", value=128 << 20)
     eventually(lambda: guest.balloon_mib() == 128, "the guest has lent most of its memory")
     total = guest.total_mib()

@@ -145,7 +145,7 @@ static void looks_closely_only_where_it_matters(void **state)
     guest_init(&g, 60);
     push_set_watermark(&g.push, 32 * MIB);
     guest_run(&g, 10 * 1000);
-    assert_in_range(g.looks, 110, 130); /* 28 MiB are 87 ms at 320 MiB/s */
+    assert_in_range(g.looks, 345, 375); /* 28 MiB are 27 ms at 1 GiB/s */
     g.available -= MIB;
     guest_run(&g, 20); /* which it takes to see that */
     g.looks = 0;
@@ -161,17 +161,13 @@ static void looks_closely_only_where_it_matters(void **state)
     g.looks = 0;
     guest_run(&g, 5 * 1000);
     assert_in_range(g.looks, 190, 260);
-    guest_run(&g, 5 * 1000);
-    g.looks = 0;
-    guest_run(&g, 10 * 1000); /* for long */
-    assert_in_range(g.looks, 190, 220);
 }
 
-/* However long it rested: what falls by less than 320 MiB/s is told within 5 ms of the crossing, or as soon as lines may
+/* However long it rested: what falls by less than 1 GiB/s is told within 5 ms of the crossing, or as soon as lines may
  * follow each other. From next to the watermark it takes the pace of a guest that stands still. */
 static void a_burst_after_a_long_rest_is_seen_at_once(void **state)
 {
-    static const int64_t rates[] = {50, 100, 200, 300};
+    static const int64_t rates[] = {50, 100, 300, 900};
 
     (void)state;
     for (uint64_t start_mib = 33; start_mib < 200; start_mib += 7) {
@@ -190,7 +186,7 @@ static void a_burst_after_a_long_rest_is_seen_at_once(void **state)
             assert_non_null(told);
             while (told > g.log && told[-1] != ' ')
                 told--;
-            assert_in_range(strtoull(told, NULL, 10), crossing_msec, crossing_msec + (start_mib < 49 ? 56 : 31));
+            assert_in_range(strtoull(told, NULL, 10), crossing_msec, crossing_msec + 31);
         }
     }
 }
