@@ -81,7 +81,8 @@ def test_garbage(a, d):
     a.shell.run(f"printf 'hello version=1\\nsample seq=1 time=1 mem_total=4 mem_free=-1\\n' >{PORT}")
     eventually(lambda: d.log_lines("'a'", "nonsense came through its agent's port"),
                "garbage in the port is one sentence", explain=d.log)
-    check("nonsense came through" in (d.guest("a")["trouble"] or ""), "which status shows, too")
+    eventually(lambda: "nonsense came through" in (d.guest("a")["trouble"] or ""),
+               "which status shows, too, from the next second on", explain=d.log)
     for _ in range(3):
         a.shell.run(f"head -c 65536 /dev/urandom >{PORT} &")
     eventually(lambda: demand_source(d, "a") == "statistics", "that guest is balanced by statistics", explain=d.log)
