@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "repo_damage.h"
 #include "repo_marks.h"
 #include "repo_private.h"
 #include "wire_field.h"
@@ -313,7 +314,7 @@ int repo_verification_save(struct repo *repo, const struct repo_verification *v,
     wire_text_adds(&t, "}\n");
     r = t.failed ? err_set(e, ENOMEM, "no memory for the result") : repo_file_replace(repo, VERIFY_FILE, t.data, t.length, e);
     wire_text_done(&t);
-    return r;
+    return r < 0 ? r : repo_damage_update(repo, v, e);
 }
 
 int repo_verified_load(struct repo *repo, struct repo_verified *ret, struct err *e)

@@ -52,7 +52,7 @@ int repo_verify(struct repo *repo, unsigned sample, uint64_t seed, repo_progress
 struct repo_verification *repo_verification_free(struct repo_verification *v);
 OWN_DEFINE(repo_verification);
 
-/* Keeps the result in the repository for `ballast backup check`. */
+/* Keeps the result in the repository: for `ballast backup check`, and for the next backups (repo_damage.h). */
 int repo_verification_save(struct repo *repo, const struct repo_verification *v, unsigned sample, struct err *e);
 
 /* The last one saved. -ENOENT: none. */

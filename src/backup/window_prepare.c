@@ -340,14 +340,20 @@ static void plan_disk(struct window *w, struct window_disk *d, struct json_objec
 {
     struct json_object *known;
     uint64_t number = 0, size = 0;
+    const char *damaged = NULL;
 
     if (qmp_get_object(committed, d->name, &known)) {
         (void)qmp_get_u64(known, "bitmap", &number);
         (void)qmp_get_u64(known, "size_bytes", &size);
+        (void)qmp_get_string(known, "damaged", &damaged);
     }
-    bitmap_plan_make(d->bitmaps, d->bitmaps_n, number, size, d->size_bytes, w->chunk_bytes, (uint64_t)w->utc_usec,
-                     &d->plan);
-    if (!d->plan.base)
+    /* Every disk has a number of its own: two images of a guest that change places must not pass for each other. */
+    bitmap_plan_make(d->bitmaps, d->bitmaps_n, damaged ? 0 : number, size, d->size_bytes, w->chunk_bytes,
+                     (uint64_t)w->utc_usec + window_disk_index(w, d), &d->plan);
+    if (damaged)
+        window_add_note(w, "disk '%s' is read in full: the newest point's copy of it is damaged (%s)", d->name,
+                        text_show(damaged, strlen(damaged)).s);
+    else if (!d->plan.base)
         window_add_note(w, "disk '%s' is read in full: %s", d->name, bitmap_reason_text(d->plan.reason));
 }
 

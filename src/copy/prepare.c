@@ -19,6 +19,7 @@
 #include "own.h"
 #include "qmp_message.h"
 #include "repo.h"
+#include "repo_damage.h"
 #include "units.h"
 #include "wire_field.h"
 
@@ -28,11 +29,13 @@ extern char **environ;
 
 /* ---- the repository ---- */
 
-static void print_disks(const struct repo_manifest *m, struct wire_text *t)
+/* Of the newest point: what each disk's bitmap is, and whether the next point may build on it. */
+static void print_disks(struct repo *repo, const struct repo_manifest *m, struct wire_text *t)
 {
     struct json_object *facts = NULL, *disks, *known;
-    struct err e = {0};
-    bool first = true;
+    struct repo_marks damaged;
+    struct err e = {0}, why = {0};
+    bool first = true, is_listed = repo_damage_load(repo, &damaged, &why) == 0;
 
     wire_text_adds(t, ",\"disks\":{");
     if (m->facts && wire_json_parse(m->facts, strlen(m->facts), &facts, &e) == 0 && qmp_get_object(facts, "disks", &disks))
@@ -43,10 +46,16 @@ static void print_disks(const struct repo_manifest *m, struct wire_text *t)
                 continue;
             wire_text_adds(t, first ? "" : ",");
             wire_text_string(t, m->disks[i].name);
-            wire_text_format(t, ":{\"bitmap\":%" PRIu64 ",\"size_bytes\":%" PRIu64 "}", number, m->disks[i].size_bytes);
+            wire_text_format(t, ":{\"bitmap\":%" PRIu64 ",\"size_bytes\":%" PRIu64, number, m->disks[i].size_bytes);
+            if (!is_listed || repo_damage_check(repo, &damaged, &m->disks[i], &why) < 0) {
+                wire_text_adds(t, ",\"damaged\":");
+                wire_text_string(t, why.text);
+            }
+            wire_text_adds(t, "}");
             first = false;
         }
     wire_text_adds(t, "}");
+    repo_marks_done(&damaged);
     json_object_put(facts);
 }
 
@@ -70,7 +79,7 @@ int prepare_repository(const char *path, const char *identity, struct wire_text 
         return 0;
     wire_text_format(t, ",\"parent\":\"%s\"", m->time);
     if (m->chunk_bytes == repo_chunk_bytes(repo))
-        print_disks(m, t);
+        print_disks(repo, m, t);
     return 0;
 }
 

@@ -49,6 +49,7 @@ struct stage {
     bool nodes[4][STAGE_DISKS]; /* fleece, filter, access, target */
     bool plugged[STAGE_DISKS], job[STAGE_DISKS];
     bool switched;              /* new bitmaps were added */
+    char added[64];             /* the last of them */
     bool folded, dropped_old;
     unsigned step, steps[64], sends; /* times each was taken */
     bool faulted;

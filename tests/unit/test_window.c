@@ -78,6 +78,28 @@ static void incremental_where_its_bitmap_is(void **state)
     stage_done(&s);
 }
 
+/* What a verify found damaged is not handed on: its disk is read in full, the other one goes by its bitmap. */
+static void damaged_point(void **state)
+{
+    static const char prepared[] =
+        ",\"parent\":\"20261124T150000Z\",\"disks\":{\"vda\":{\"bitmap\":1700000000000000,\"size_bytes\":1073741824,"
+        "\"damaged\":\"chunk 0123456789abcdef of it is damaged\"}}}";
+    struct window_disk_view d;
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.prepared = prepared;
+    s.bitmaps = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,\"granularity\":1048576,"
+                "\"count\":3145728}]";
+    run_well(&s);
+    window_look_disk(s.window, 0, &d);
+    assert_int_equal(d.kind, WINDOW_FULL);
+    assert_true(s.committed && s.dropped_old && !s.folded); /* the bitmap is of no use any more */
+    assert_true(has_note(&s, "disk 'vda' is read in full: the newest point's copy of it is damaged (chunk 0123456789abcdef"));
+    stage_done(&s);
+}
+
 /* ---- each step, each way to fail ---- */
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
@@ -308,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_of_two_disks),
         cmocka_unit_test(incremental_where_its_bitmap_is),
+        cmocka_unit_test(damaged_point),
         cmocka_unit_test(guest_runs_whatever_fails),
         cmocka_unit_test(agent_cases),
         cmocka_unit_test(silent_freeze_takes_no_checkpoint),
