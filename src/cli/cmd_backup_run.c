@@ -17,7 +17,11 @@
 /* `ballast backup run`: ballastd does it; this asks, watches and tells. Guests go one after the other: their copies would
  * only share the same repository's disk. */
 
-#define POLL_MS 100 /* a small incremental is over in 0.3 s; ten answers a second cost ballastd nothing */
+/* Looked at again after an eighth of the time it took so far: nobody waits much longer than the backup lasted, and a long
+ * one costs ballastd four answers a second. */
+#define POLL_MS_MIN 10
+#define POLL_MS_MAX 250
+#define POLL_SHARE 8
 
 /* A job as GET /v1/backup has it (docs/api.md). */
 struct run_job {
@@ -197,10 +201,26 @@ static void show_done(const struct cli *cli, const struct run_job *j, struct jso
     }
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec t = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* can't fail for this clock */
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void pause_since(uint64_t begun_ms)
+{
+    uint64_t ms = (now_ms() - begun_ms) / POLL_SHARE;
+
+    ms = ms < POLL_MS_MIN ? POLL_MS_MIN : ms > POLL_MS_MAX ? POLL_MS_MAX : ms;
+    (void)nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000}, NULL); /* a signal only makes it look earlier */
+}
+
 /* Waits until it has ended; Ctrl-C gives it up. Adds its document, or its lines, to out. */
 static int job_watch(const struct cli *cli, struct run_job *j, struct wire_text *out, struct cli_problem *p)
 {
-    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    const uint64_t begun_ms = now_ms();
     struct json_object *json = NULL;
     bool is_cancelled = false;
     struct progress progress;
@@ -215,7 +235,7 @@ static int job_watch(const struct cli *cli, struct run_job *j, struct wire_text 
             is_cancelled = true;
             job_cancel(cli, j->job);
         }
-        (void)nanosleep(&pause, NULL); /* a signal only makes it look earlier */
+        pause_since(begun_ms);
     }
     progress_end(&progress);
     if (r != CLI_DONE)
