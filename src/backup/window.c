@@ -532,8 +532,11 @@ int window_new(const struct window_config *config, const struct window_env *env,
     w->config.state_dir = keep(w, &used, config->state_dir);
     w->config.socket_dir = keep(w, &used, config->socket_dir);
     w->config.hold_step = keep(w, &used, config->hold_step);
+    w->config.before_freeze = keep(w, &used, config->before_freeze);
+    w->config.after_thaw = keep(w, &used, config->after_thaw);
     if (!w->config.guest || !w->config.identity || !w->config.repository || !w->config.state_dir ||
-        !w->config.socket_dir) {
+        !w->config.socket_dir || (config->before_freeze && !w->config.before_freeze) ||
+        (config->after_thaw && !w->config.after_thaw)) {
         free(w);
         return err_set(e, ENAMETOOLONG, "the paths of the backup of guest '%s' are too long", config->guest);
     }

@@ -36,6 +36,7 @@ struct window;
 #define WINDOW_TEXT_SIZE 512
 #define WINDOW_NOTES_MAX 32      /* sentences for the user; further ones are counted */
 #define WINDOW_MOUNTS_MAX 64     /* of file systems that can't be frozen, listed in the manifest */
+#define WINDOW_HOOK_ENDING ".hook" /* of the note that the hook after the thaw is still to be run: SOCKET_DIR/GUEST.hook */
 
 enum window_freeze {
     WINDOW_FREEZE_PREFER,  /* freeze where an agent answers */
@@ -68,7 +69,7 @@ enum window_peer {
     WINDOW_MONITOR,  /* QMP command with arguments */
     WINDOW_AGENT,    /* qemu-guest-agent command with arguments */
     WINDOW_GUARDIAN, /* "arm", "disarm", "act" */
-    WINDOW_HELPER,   /* "prepare", "remove": ballast-prepare with the arguments as its input; its answer is its output */
+    WINDOW_HELPER,   /* "prepare", "remove", "hook": ballast-prepare with the arguments as its input; its answer is its output */
     WINDOW_COPIER,   /* "job", "finish", "cancel": a line to ballast-copy; the answer is the line that ends it */
     WINDOW_CLOCK,    /* nothing: answer after deadline_usec, or earlier */
     WINDOW_PEER_COUNT
@@ -103,8 +104,12 @@ struct window_config {
     enum window_freeze freeze;
     struct window_times times;
     uint64_t bandwidth_bytes; /* a second; 0: no limit */
+    const char *before_freeze, *after_thaw; /* commands of the administrator's; NULL: none */
+    uint64_t before_usec, after_usec;       /* how long each may take */
+    bool hook_warns;        /* one that fails before the freeze is only told of */
     bool recover;           /* only CLOSE and TEARDOWN: what an earlier ballastd left ... */
     bool recover_stopped, recover_frozen; /* ... with a window open, as its marker says */
+    bool recover_hook;      /* ... and the hook after the thaw not yet run */
     const char *hold_step;  /* tests: this step waits for env.held(); NULL: none */
 };
 
@@ -172,6 +177,7 @@ struct window_view {
     const char *failed_step;
     const char *point;         /* "" until committed */
     const char *left;          /* what could not be undone, one sentence; "" */
+    const char *hook;          /* what a hook failed by, one sentence; "" */
     enum window_consistency consistency;
     int64_t checkpoint_utc_usec; /* 0: none yet */
     uint64_t frozen_count, thawed_count;
@@ -183,6 +189,9 @@ struct window_view {
 void window_look(const struct window *w, struct window_view *ret);
 void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret);
 const char *window_note(const struct window *w, size_t i);
+
+/* {"before_freeze":...,"after_thaw":...}: null where there was none, "done", or what it failed by. */
+void window_print_hooks(const struct window *w, struct wire_text *t);
 
 /* Name and number of each step, for the manual and tests: NULL behind the last. */
 const char *window_step_name(unsigned number);

@@ -53,6 +53,8 @@ void window_print_facts(const struct window *w, struct wire_text *t)
     window_print_text(t, "qemu_version", w->qemu_version);
     wire_text_adds(t, ",");
     window_print_text(t, "ballast_version", BALLAST_VERSION);
+    wire_text_adds(t, ",\"hooks\":");
+    window_print_hooks(w, t);
     wire_text_adds(t, ",\"mounts\":");
     wire_text_adds(t, w->mounts.data ? w->mounts.data : "null");
     wire_text_adds(t, ",\"command_line\":");
@@ -83,6 +85,7 @@ void window_look(const struct window *w, struct window_view *ret)
         .failed_step = w->failed_step,
         .point = w->committed ? w->point : "",
         .left = w->left,
+        .hook = window_hook_failure(w),
         .consistency = w->consistency,
         .checkpoint_utc_usec = w->checkpoint_utc_usec,
         .frozen_count = w->frozen_count,

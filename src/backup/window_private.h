@@ -54,7 +54,7 @@ struct window_disk {
 
 struct window {
     struct window_config config;
-    char texts[1024 + 4 * WINDOW_PATH_SIZE]; /* what config points to */
+    char texts[1024 + 6 * WINDOW_PATH_SIZE]; /* what config points to */
     struct window_env env;
     uint64_t now_usec;
     int64_t utc_usec;
@@ -108,6 +108,9 @@ struct window {
     uint64_t frozen_count, thawed_count;
     int64_t checkpoint_utc_usec;
     enum window_consistency consistency;
+
+    bool hook_sent; /* the one after the thaw is owed */
+    char hook_before[WINDOW_TEXT_SIZE], hook_after[WINDOW_TEXT_SIZE]; /* "": none; "done"; what it failed by */
 
     bool job_failed; /* a job of QEMU's has ended too early */
     bool copier_there, copied, finish_sent, committed;
@@ -186,6 +189,20 @@ int window_freeze_refused(struct window *w, struct window_disk *d, struct err *e
 bool window_needs_thaw(const struct window *w, const struct window_disk *d);
 int window_take_thaw(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 int window_thaw_refused(struct window *w, struct window_disk *d, struct err *e);
+
+/* window_hook.c */
+#define WINDOW_HOOK_DONE "done"
+bool window_needs_hook_before(const struct window *w, const struct window_disk *d);
+void window_build_hook_before(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_hook_before(struct window *w, struct window_disk *d);
+int window_take_hook_before(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_hook_before_refused(struct window *w, struct window_disk *d, struct err *e);
+bool window_needs_hook_after(const struct window *w, const struct window_disk *d);
+void window_build_hook_after(struct window *w, struct window_disk *d, struct wire_text *t);
+int window_take_hook_after(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_hook_after_refused(struct window *w, struct window_disk *d, struct err *e);
+uint64_t window_within_hook(const struct window *w);
+const char *window_hook_failure(const struct window *w); /* "": none */
 
 /* window_undo.c */
 bool window_needs_undo(const struct window *w, const struct window_disk *d);

@@ -88,6 +88,9 @@ const struct window_step window_steps[] = {
      .build = window_build_sync_wait, .take = window_take_sync_wait, .refused = window_ignore,
      .deadline_usec = within_agent, .poll_usec = WINDOW_SYNC_POLL_USEC},
     {"fleece", WINDOW_PREPARE, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_fleece, .sent = window_sent_fleece},
+    {"hook-before", WINDOW_PREPARE, WINDOW_HELPER, "hook", .needed = window_needs_hook_before, .build = window_build_hook_before,
+     .sent = window_sent_hook_before, .take = window_take_hook_before, .refused = window_hook_before_refused,
+     .deadline_usec = window_within_hook},
     {"arm", WINDOW_PREPARE, WINDOW_GUARDIAN, "arm", .needed = window_needs_arm, .sent = window_sent_arm, .deadline_usec = within_agent},
 
     {"freeze", WINDOW_WINDOW, WINDOW_AGENT, "guest-fsfreeze-freeze", .needed = window_needs_agent, .sent = window_sent_freeze,
@@ -112,6 +115,8 @@ const struct window_step window_steps[] = {
      .deadline_usec = within_agent},
     {"over", WINDOW_CLOSE, WINDOW_CLOCK, "wait", .needed = window_needs_clear, .take = window_take_clear,
      .deadline_usec = within_now},
+    {"hook-after", WINDOW_CLOSE, WINDOW_HELPER, "hook", .needed = window_needs_hook_after, .build = window_build_hook_after,
+     .take = window_take_hook_after, .refused = window_hook_after_refused, .deadline_usec = window_within_hook},
 
     {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .needed = window_has_incremental, .build = window_build_flat,
      .take = window_take_dirty},

@@ -184,6 +184,11 @@ static void list_backup(const struct config_store *s, struct config_backup *ret)
         .checkpoint_usec = backup_value(s, CONFIG_BACKUP_CHECKPOINT_TIMEOUT),
         .limit_usec = backup_value(s, CONFIG_BACKUP_FREEZE_LIMIT),
         .bandwidth_kib = backup_value(s, CONFIG_BACKUP_BANDWIDTH),
+        .before_freeze = s->before_freeze,
+        .after_thaw = s->after_thaw,
+        .before_freeze_usec = backup_value(s, CONFIG_BACKUP_BEFORE_FREEZE_TIMEOUT),
+        .after_thaw_usec = backup_value(s, CONFIG_BACKUP_AFTER_THAW_TIMEOUT),
+        .hook_warns = backup_value(s, CONFIG_BACKUP_HOOK_FAILURE) == 1,
     };
 }
 

@@ -78,6 +78,9 @@ struct config_backup {
     unsigned freeze; /* enum config_freeze */
     uint64_t freeze_usec, checkpoint_usec, limit_usec;
     uint64_t bandwidth_kib; /* a second; 0: no limit */
+    const char *before_freeze, *after_thaw; /* commands of the host: absolute; NULL: none */
+    uint64_t before_freeze_usec, after_thaw_usec;
+    bool hook_warns;        /* one that fails before the freeze is only told of */
 };
 
 /* Sentences about a configuration, in the order found. */

@@ -36,6 +36,8 @@
 #define BACKUP_LIMIT_MAX (300 * SECOND)         /* programs give up their disks after minutes */
 #define BACKUP_BANDWIDTH_MIN MIB                /* below it a copy outlives what its fleecing image has room for */
 #define BACKUP_CONCURRENCY_MAX 16               /* more only make each other wait for the same disks */
+#define BACKUP_HOOK_DEFAULT (30 * SECOND)       /* databases flush for seconds; the guest runs on meanwhile */
+#define BACKUP_HOOK_MAX (600 * SECOND)          /* longer, and whatever it holds up is worth no backup */
 #define SCHEDULE_GUESTS_MAX 128
 #define SCHEDULE_AGE_MAX (3660 * 86400 * SECOND) /* ten years: as good as never */
 #define KEEP_MAX 100000                         /* eleven years of hourly points */
@@ -51,6 +53,12 @@ static const struct config_choice choices_freeze[] = {
     {"prefer", CONFIG_FREEZE_PREFER, "where its agent answers; else the point is as after a power failure, and says so"},
     {"require", CONFIG_FREEZE_REQUIRE, "always; without it there is no point"},
     {"never", CONFIG_FREEZE_NEVER, "the agent is not asked"},
+    {NULL, 0, NULL},
+};
+
+static const struct config_choice choices_hook_failure[] = {
+    {"fail", 0, "there is no point: the backup ends before anything is frozen"},
+    {"warn", 1, "the backup goes on, and says so"},
     {NULL, 0, NULL},
 };
 
@@ -213,6 +221,19 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_QUIET_HOURS, "quiet-hours", CONFIG_TEXT, 1, CALENDAR_INPUT_MAX, 0, 0, NULL, 0,
      "none", false, "A time of the day in which no scheduled backup begins, such as 08:00-18:00. What becomes due in it begins "
      "when it ends."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BEFORE_FREEZE, "before-freeze", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0, NULL, 0, "none",
+     false, "A command to run on the host before a guest is frozen for its checkpoint, such as one that tells a database. It gets "
+     "BALLAST_GUEST and more in its environment (see HOOKS)."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BEFORE_FREEZE_TIMEOUT, "before-freeze-timeout", CONFIG_TIME, SECOND, BACKUP_HOOK_MAX, 0,
+     0, NULL, BACKUP_HOOK_DEFAULT, NULL, false, "How long it may take. Then it is stopped, and has failed."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_AFTER_THAW, "after-thaw", CONFIG_PATH, 1, PATHS_SIZE - 1, 0, 0, NULL, 0, "none", false,
+     "A command to run on the host after the thaw, whatever became of the backup and of the command before it; where ballastd was "
+     "killed in between, by the next one."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_AFTER_THAW_TIMEOUT, "after-thaw-timeout", CONFIG_TIME, SECOND, BACKUP_HOOK_MAX, 0, 0,
+     NULL, BACKUP_HOOK_DEFAULT, NULL, false, "How long it may take. Then it is stopped, and has failed, which is told; the point is "
+     "kept."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_HOOK_FAILURE, "hook-failure", CONFIG_CHOICE, 0, 0, 0, 0, choices_hook_failure, 0, NULL,
+     false, "What comes of a command before the freeze that fails or takes too long."},
 
     {CONFIG_SECTION_SCHEDULE, CONFIG_SCHEDULE_GUESTS, "guests", CONFIG_TEXT, 1, SCHEDULE_GUESTS_MAX, 0, 0, NULL, 0,
      "none: it must be written", false, "The guests to back up: a name, or a shell pattern such as \"web*\" in quotes."},

@@ -88,6 +88,10 @@ static bool read_backup_pair(struct walk *w, const struct walk_pair *p, void *us
     store->backup_set |= 1U << key->id;
     if (key->id == CONFIG_BACKUP_REPOSITORY)
         return (store->repository = walk_copy(w, p->value)) != NULL;
+    if (key->id == CONFIG_BACKUP_BEFORE_FREEZE)
+        return (store->before_freeze = walk_copy(w, p->value)) != NULL;
+    if (key->id == CONFIG_BACKUP_AFTER_THAW)
+        return (store->after_thaw = walk_copy(w, p->value)) != NULL;
     if (key->id == CONFIG_BACKUP_QUIET_HOURS &&
         calendar_parse_hours(walk_text(p->value), walk_len(p->value), &store->quiet_from_min, &store->quiet_to_min, &e) < 0)
         walk_problem(w, p->value, "key 'backup.quiet-hours': %s", e.text);

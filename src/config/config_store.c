@@ -53,6 +53,8 @@ struct config_store *config_store_free(struct config_store *s)
     free(s->defaults.qmp);
     free(s->defaults.agent);
     free(s->repository);
+    free(s->before_freeze);
+    free(s->after_thaw);
     free(s->files);
     free(s->directories);
     free(s->sockets);

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 
+#include "hook.h"
 #include "own.h"
 #include "prepare.h"
 #include "qmp_message.h"
@@ -18,6 +19,7 @@
  *
  *     {"repository":PATH,"identity":NAME,"note":PATH,"pid":N,"fleece":[{"path":PATH,"size_bytes":N}]}
  *     {"remove":[PATH,...]}
+ *     {"hook":NAME,"note":PATH,...}  hook.h
  *     {"tidy":PATH,"identity":NAME,"keep":RULES,"sweep":BOOL}  after a backup by schedule */
 
 #define ORDER_MAX (64U << 10)
@@ -32,6 +34,8 @@ static int prepare(struct json_object *order, struct wire_text *t, struct wire_e
 
     if (qmp_get_array(order, "remove", &list))
         return prepare_remove(list, e);
+    if (json_object_object_get_ex(order, "hook", NULL))
+        return hook_order(order, STDOUT_FILENO, t, e);
     if (qmp_get_string(order, "tidy", &repository)) {
         (void)qmp_get_bool(order, "sweep", &sweep);
         if (!qmp_get_string(order, "identity", &identity) || !qmp_get_string(order, "keep", &keep))

@@ -30,6 +30,9 @@ struct backup {
     char repository[PATHS_SIZE]; /* "": none is configured */
     enum window_freeze freeze;
     uint64_t bandwidth_bytes;
+    char before_freeze[PATHS_SIZE], after_thaw[PATHS_SIZE]; /* "": none */
+    uint64_t before_usec, after_usec;
+    bool hook_warns;
     struct window_times times;
     struct guardian_link *guardian;
     struct backup_job *jobs[BACKUP_JOBS_MAX]; /* oldest first */
@@ -117,6 +120,8 @@ static void on_finished(void *user, struct backup_job *job)
 
     tell_end(job);
     backup_job_look(job, &v);
+    if (v.hook[0] && b->env.hook_failed)
+        b->env.hook_failed(b->env.user, backup_job_guest(job), v.hook);
     if (b->env.ended && !backup_job_is_recovery(job))
         b->env.ended(b->env.user, backup_job_guest(job), g ? identity_of(g->vm) : backup_job_guest(job),
                      v.failed ? v.error : NULL);
@@ -174,23 +179,24 @@ static bool read_marker(const struct backup *b, const char *guest, struct window
     return true;
 }
 
-static bool has_note(const struct backup *b, const char *guest)
+static bool has_note(const struct backup *b, const char *guest, const char *ending)
 {
     char name[128], path[PATHS_SIZE];
     struct err e = {0};
 
-    (void)snprintf(name, sizeof(name), "%s" NOTE_ENDING, guest);
+    (void)snprintf(name, sizeof(name), "%s%s", guest, ending);
     return paths_join(b->directory, name, path, &e) == 0 && access(path, F_OK) == 0;
 }
 
 void backup_see_appeared(struct backup *b, struct hv_vm *vm)
 {
-    struct window_config window = {.recover = true, .times = b->times};
+    struct window_config window = {.recover = true, .times = b->times, .before_usec = b->before_usec, .after_usec = b->after_usec,
+                                   .recover_hook = has_note(b, vm->name, WINDOW_HOOK_ENDING)};
     bool marked = read_marker(b, vm->name, &window);
     struct backup_job *job;
     struct err e = {0};
 
-    if ((!marked && !has_note(b, vm->name)) || find_running(b, vm->name))
+    if ((!marked && !window.recover_hook && !has_note(b, vm->name, NOTE_ENDING)) || find_running(b, vm->name))
         return;
     log_warning("an earlier ballastd was cut off while it backed up guest '%s'%s: what it left is undone", vm->name,
                 marked ? ", which may be frozen" : "");
@@ -222,7 +228,10 @@ static bool freeze_parse(const char *text, enum window_freeze *ret)
 
 static struct window_config window_config(const struct backup *b)
 {
-    return (struct window_config){.times = b->times, .freeze = b->freeze, .bandwidth_bytes = b->bandwidth_bytes};
+    return (struct window_config){.times = b->times, .freeze = b->freeze, .bandwidth_bytes = b->bandwidth_bytes,
+                                  .before_freeze = b->before_freeze[0] ? b->before_freeze : NULL,
+                                  .after_thaw = b->after_thaw[0] ? b->after_thaw : NULL,
+                                  .before_usec = b->before_usec, .after_usec = b->after_usec, .hook_warns = b->hook_warns};
 }
 
 int backup_start(struct backup *b, const char *guest, struct err *e)
@@ -364,5 +373,10 @@ void backup_configure(struct backup *b, const struct config *config)
     b->times.freeze_usec = config->backup.freeze_usec;
     b->times.checkpoint_usec = config->backup.checkpoint_usec;
     b->times.hard_usec = config->backup.limit_usec;
+    wire_text_copy(b->before_freeze, sizeof(b->before_freeze), config->backup.before_freeze ? config->backup.before_freeze : "");
+    wire_text_copy(b->after_thaw, sizeof(b->after_thaw), config->backup.after_thaw ? config->backup.after_thaw : "");
+    b->before_usec = config->backup.before_freeze_usec;
+    b->after_usec = config->backup.after_thaw_usec;
+    b->hook_warns = config->backup.hook_warns;
     wire_text_copy(b->repository, sizeof(b->repository), config->backup_repository ? config->backup_repository : "");
 }

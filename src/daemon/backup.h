@@ -28,6 +28,7 @@ struct backup_env {
     const struct engine *engine;
     /* Optional: a backup that was asked for ended; failed: its sentence, NULL: well. */
     void (*ended)(void *user, const char *guest, const char *identity, const char *failed);
+    void (*hook_failed)(void *user, const char *guest, const char *text); /* optional: a hook of a backup; one sentence */
     void (*print)(void *user, struct wire_text *t); /* optional: more members of GET /v1/backup, without braces */
     void *user;
 };

@@ -161,9 +161,9 @@ static int on_start(void *user, const char *guest, struct err *e)
     return r;
 }
 
-static void on_tell(void *user, enum notify_event event, enum notify_severity severity, const char *guest, const char *text)
+void backup_auto_tell(struct backup_auto *a, enum notify_event event, enum notify_severity severity, const char *guest,
+                      const char *text)
 {
-    struct backup_auto *a = user;
     struct notify_message m = {.event = event, .severity = severity, .assigned_bytes = WIRE_UNKNOWN,
                                .held_bytes = WIRE_UNKNOWN, .reserve_bytes = WIRE_UNKNOWN};
 
@@ -176,6 +176,11 @@ static void on_tell(void *user, enum notify_event event, enum notify_severity se
         log_warning("%s", text);
     if (a->env.notify)
         (void)notify_send(a->env.notify, &m); /* no command, or no room: the log has it */
+}
+
+static void on_tell(void *user, enum notify_event event, enum notify_severity severity, const char *guest, const char *text)
+{
+    backup_auto_tell(user, event, severity, guest, text);
 }
 
 static void on_changed(void *user)

@@ -43,5 +43,9 @@ void backup_auto_configure(struct backup_auto *a, const struct config *config);
 /* A backup of a guest ended; failed NULL: well. */
 void backup_auto_ended(struct backup_auto *a, const char *guest, const char *identity, const char *failed);
 
+/* For the notify command, and the log. */
+void backup_auto_tell(struct backup_auto *a, enum notify_event event, enum notify_severity severity, const char *guest,
+                      const char *text);
+
 /* "schedules":[...],"guests":[...] for GET /v1/backup. */
 void backup_auto_print(const struct backup_auto *a, struct wire_text *t);

@@ -371,7 +371,9 @@ void backup_job_print(const struct backup_job *job, struct wire_text *t)
     print_text(t, "hint", v.failed ? v.hint : "");
     print_text(t, "failed_step", v.failed ? v.failed_step : "");
     print_text(t, "left", v.left);
-    wire_text_format(t, ",\"warnings\":%s", v.left[0] || (v.checkpoint_utc_usec && v.consistency != WINDOW_FS &&
+    wire_text_adds(t, ",\"hooks\":");
+    window_print_hooks(job->window, t);
+    wire_text_format(t, ",\"warnings\":%s", v.left[0] || v.hook[0] || (v.checkpoint_utc_usec && v.consistency != WINDOW_FS &&
                      job->config.window.freeze != WINDOW_FREEZE_NEVER) ? "true" : "false");
     print_disks(job, &v, t);
     wire_text_adds(t, ",\"notes\":[");

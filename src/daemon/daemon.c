@@ -351,6 +351,14 @@ static void daemon_on_backup_ended(void *user, const char *guest, const char *id
     backup_auto_ended(d->schedules, guest, identity, failed);
 }
 
+static void daemon_on_hook_failed(void *user, const char *guest, const char *text)
+{
+    struct daemon *d = user;
+
+    status_warn(&d->status, text);
+    backup_auto_tell(d->schedules, NOTIFY_BACKUP_HOOK, NOTIFY_WARNING, guest, text);
+}
+
 static void daemon_print_schedules(void *user, struct wire_text *t)
 {
     backup_auto_print(((struct daemon *)user)->schedules, t);
@@ -360,7 +368,7 @@ static int daemon_open_backup(struct daemon *d, struct err *e)
 {
     const struct backup_env env = {.loop = d->loop, .runtime_dir = d->options.runtime_dir,
                                    .state_dir = d->options.state_dir, .engine = d->engine,
-                                   .ended = daemon_on_backup_ended, .print = daemon_print_schedules, .user = d};
+                                   .ended = daemon_on_backup_ended, .hook_failed = daemon_on_hook_failed, .print = daemon_print_schedules, .user = d};
     struct backup_auto_env schedules = {.loop = d->loop, .state_dir = d->options.state_dir, .engine = d->engine,
                                         .keeper = d->keeper, .notify = d->notify};
     int r = backup_new(&env, &d->backup, e);

@@ -21,6 +21,7 @@ const struct notify_event_row notify_events[NOTIFY_EVENT_COUNT] = {
     [NOTIFY_STUCK] = {"stuck", "a guest has not moved to its size for longer than stuck-after"},
     [NOTIFY_BACKUP_FAILED] = {"backup-failed", "a scheduled backup of a guest failed, or one ends well again"},
     [NOTIFY_BACKUP_OLD] = {"backup-old", "the last backup of a guest is older than its schedule's max-age"},
+    [NOTIFY_BACKUP_HOOK] = {"backup-hook", "the before-freeze or after-thaw command of a guest's backup failed; each time"},
     [NOTIFY_TEST] = {"test", "somebody asked for it: ballast notify-test"},
 };
 

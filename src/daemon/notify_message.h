@@ -18,6 +18,7 @@ enum notify_event {
     NOTIFY_STUCK,  /* a guest has not moved for long */
     NOTIFY_BACKUP_FAILED, /* of a guest */
     NOTIFY_BACKUP_OLD,    /* a guest's last one is */
+    NOTIFY_BACKUP_HOOK,   /* one that a guest's backup ran failed */
     NOTIFY_TEST,   /* somebody asked for one */
     NOTIFY_EVENT_COUNT
 };

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """S7: every freeze ends. ballastd is killed just before steps of the window, is stopped in it, its guardian is killed,
 the guest's agent hangs before and after the freeze: the guest runs and writes again, nothing of the backup stays in QEMU,
-and the next backup is right."""
+and the next backup is right. So it is with hooks that fail or hang; the one after the thaw comes after each one before a freeze."""
 import os
 import signal
 import subprocess
@@ -73,17 +73,59 @@ def held(g, d, action, what, step="stop", expected=(0,)):
     check_healed(g, d, what)
 
 
+class Hooks:
+    """Both are one script: it writes down what it is, and does what the file `mode` says."""
+
+    def __init__(self, directory):
+        self.path, self.log, self.mode = (f"{directory}/{name}" for name in ("hook", "hooks", "mode"))
+        with open(self.path, "w") as f:
+            f.write(f"#!/bin/sh\necho $BALLAST_HOOK $BALLAST_STATE >>{self.log}\n. {self.mode}\n")
+        os.chmod(self.path, 0o755)
+        self.do("")
+
+    def do(self, text):
+        with open(self.mode, "w") as f:
+            f.write(text + "\n")
+
+    def ran(self):
+        with open(self.log) as f:
+            return f.read().split("\n")[:-1]
+
+    def check_pairs(self, what):
+        ran = self.ran()
+        check(len(ran) % 2 == 0 and all(name == "before-freeze begin" for name in ran[::2]) and
+              all(name.startswith("after-thaw ") for name in ran[1::2]), f"{what}: each hook has its other one {ran[-2:]}")
+
+
+def hooks_that_fail(g, d, hooks):
+    for text, words in (("echo no room >&2; exit 3", "exit code 3; it said: no room"), ("sleep 1000", "did not end within 2 s")):
+        hooks.do(f"[ $BALLAST_HOOK = after-thaw ] || {{ {text}; }}")
+        done = d.cli("backup", "run", "g")
+        check(done.returncode == 1 and words in done.stderr, f"a hook before the freeze: {done.stderr}")
+        check_healed(g, d, "after it")
+        check(hooks.ran()[-2:] == ["before-freeze begin", "after-thaw failed"], "the other one ran")
+    hooks.do("[ $BALLAST_HOOK = before-freeze ] || { echo stuck >&2; exit 1; }")
+    done = d.cli("backup", "run", "g")
+    check(done.returncode == 4 and "it said: stuck" in done.stdout, f"the hook after the thaw: a point, and said {done.stdout}")
+    check(any("it said: stuck" in w["text"] for w in d.status()["warnings"]), "and in the status")
+    hooks.do("")
+
+
 def test(b):
     disks.need_tools()
+    hooks = Hooks(b.directory)
     g, = b.boot(("g", {"boot_mib": 256, "disks": disks.images(b, "g"), "iothread": True}))
     repository = disks.repository(b)
-    d = b.daemon(disks.config(b, repository, freeze_limit=f"{LIMIT_SEC} s", freeze_timeout="2 s"))
+    d = b.daemon(disks.config(b, repository, freeze_limit=f"{LIMIT_SEC} s", freeze_timeout="2 s",
+                              before_freeze=hooks.path, before_freeze_timeout="2 s", after_thaw=hooks.path))
     d.wait_for("g")
     g.shell.run("writer /a/log 5 </dev/null >/dev/null 2>&1 &")
     d.cli("backup", "run", "g", "--freeze", "require", check_code=0)
 
-    for step in ("freeze", "bitmaps", "plug", "cont", "thaw", "pushed", "settle-bitmaps"):
+    for step in ("hook-before", "freeze", "bitmaps", "plug", "cont", "thaw", "hook-after", "pushed", "settle-bitmaps"):
         killed_at(g, d, step)
+        hooks.check_pairs(step)
+    hooks_that_fail(g, d, hooks)
     done = d.cli("backup", "run", "g", "--json", check_code=0)
     check('"read":"full"' not in done.stdout, "after all of it the next backup is still incremental")
 

@@ -296,9 +296,33 @@ static struct json_object *agent(struct stage *s, const char *command, int *ret_
     return json_object_new_int(is_agent(s, "thaws-less") ? 1 : 2);
 }
 
-static struct json_object *others(struct stage *s, const char *command)
+/* Both run beside the guest's work, never while it stands still; the second is owed since the first began. */
+static struct json_object *hook(struct stage *s, struct json_object *a)
+{
+    bool is_before = strcmp(text_of(a, "hook"), "before-freeze") == 0;
+    const char *error = is_before ? s->hook_error : s->hook_after_error;
+    struct json_object *answer = json_object_new_object();
+
+    if (s->frozen || s->stopped || (is_before && s->armed))
+        wrong(s, "a hook within the window");
+    if (strcmp(text_of(a, "note"), "/run/g.hook") != 0)
+        wrong(s, "a hook without its note");
+    if (is_before && (strcmp(text_of(a, "before-freeze"), "/hooks/before") != 0 ||
+                      strcmp(text_of(a, "after-thaw"), "/hooks/after") != 0))
+        wrong(s, "other hooks than the configured ones");
+    *(is_before ? &s->hooked : &s->unhooked) += 1;
+    json_object_object_add(answer, "ran", json_object_new_boolean(true));
+    if (error)
+        json_object_object_add(answer, "error", json_object_new_string(error));
+    return answer;
+}
+
+static struct json_object *others(struct stage *s, const char *command, struct json_object *a)
 {
     char text[512];
+
+    if (strcmp(command, "hook") == 0)
+        return hook(s, a);
 
     if (strcmp(command, "arm") == 0)
         s->armed = true;
@@ -325,6 +349,7 @@ static struct json_object *others(struct stage *s, const char *command)
     if (strcmp(command, "finish") == 0) {
         s->committed = true;
         s->copier = false;
+        (void)snprintf(s->manifest, sizeof(s->manifest), "%s", json_object_to_json_string(a));
         return json_tokener_parse("{\"committed\":\"g/20261124T152408Z\"}");
     }
     return json_object_new_object();
@@ -344,7 +369,7 @@ static struct json_object *answer(struct stage *s, const struct sent *c, int *re
     else if (c->c.peer == WINDOW_AGENT)
         value = agent(s, c->c.command, ret_code, ret_error);
     else if (c->c.peer != WINDOW_CLOCK)
-        value = others(s, c->c.command);
+        value = others(s, c->c.command, arguments);
     json_object_put(arguments);
     return value;
 }
@@ -456,7 +481,9 @@ bool stage_run(struct stage *s)
 {
     const struct window_config config = {
         .guest = "g", .identity = "g", .repository = "/srv/backup", .state_dir = "/state", .socket_dir = "/run",
-        .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES};
+        .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES, .hook_warns = s->hook_warns,
+        .before_freeze = s->hooks ? "/hooks/before" : NULL, .after_thaw = s->hooks ? "/hooks/after" : NULL,
+        .before_usec = 1000000, .after_usec = 1000000};
     const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .finished = on_finished, .user = s};
     struct err e = {0};
 
@@ -489,6 +516,8 @@ const char *stage_left(const struct stage *s)
         return "the engine takes it for frozen";
     if (s->copier)
         return "ballast-copy runs on";
+    if (s->unhooked != (s->steps[stage_number("hook-before")] > 0) && s->fault_step != stage_number("hook-after"))
+        return "the hook after the thaw did not run, or not once";
     for (size_t i = 0; i < STAGE_DISKS; i++) {
         if (s->plugged[i] || s->job[i])
             return "a disk still goes through a filter, or a job is there";

@@ -42,6 +42,8 @@ struct stage {
     const char *bitmaps;   /* of disk0, a JSON list; NULL: none */
     const char *prepared;  /* members of ballast-prepare's answer; NULL: an empty repository */
     enum window_freeze freeze;
+    bool hooks, hook_warns;
+    const char *hook_error, *hook_after_error; /* what ballast-prepare says of them; NULL: well */
 
     /* Books. */
     bool stopped, frozen, gone, armed, acted, finished, connected;
@@ -51,6 +53,8 @@ struct stage {
     bool switched;              /* new bitmaps were added */
     char added[64];             /* the last of them */
     bool folded, dropped_old;
+    unsigned hooked, unhooked;  /* times each was asked for */
+    char manifest[8192];        /* as ballast-copy got it; "": it did not */
     unsigned step, steps[64], sends; /* times each was taken */
     bool faulted;
     char wrong[256];            /* what no real QEMU would have let pass; "": nothing */

@@ -116,6 +116,7 @@ static void try_fault(unsigned step, enum stage_fault fault, bool stays, const c
     s.fault_stays = stays;
     s.prepared = prepared;
     s.bitmaps = bitmaps;
+    s.hooks = true;
     if (!stage_run(&s))
         fail_msg("step %u (%s), fault %s: no end", step, window_step_name(step), fault_names[fault]);
     left = stage_left(&s);
@@ -228,6 +229,87 @@ static void hung_thaw_is_the_guardians(void **state)
     stage_done(&s);
 }
 
+/* ---- hooks ---- */
+
+static void hook_cases(void **state)
+{
+    static const struct {
+        const char *before, *after; /* what they fail by */
+        bool warns, is_done;
+        const char *words, *in_manifest;
+    } cases[] = {
+        {NULL, NULL, false, true, NULL, "\"hooks\": { \"before_freeze\": \"done\", \"after_thaw\": \"done\" }"},
+        {"it says no", NULL, false, false, "it says no", NULL},
+        {"it says no", NULL, true, true, "it says no; the backup went on", "\"before_freeze\": \"it says no\""},
+        {NULL, "left locked", false, true, "left locked", "\"after_thaw\": \"left locked\""},
+        {"it says no", "left locked", false, false, "left locked", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct window_view v;
+        struct stage s;
+
+        stage_init(&s);
+        s.hooks = true;
+        s.hook_warns = cases[i].warns;
+        s.hook_error = cases[i].before;
+        s.hook_after_error = cases[i].after;
+        run_well(&s);
+        v = view_of(&s);
+        if (v.failed == cases[i].is_done || s.hooked != 1 || s.unhooked != 1)
+            fail_msg("case %zu: failed %d, hooks ran %u and %u times: %s", i, v.failed, s.hooked, s.unhooked, v.error);
+        if (cases[i].words && (!strstr(v.hook, cases[i].after ? cases[i].after : cases[i].before) ||
+                               (!has_note(&s, cases[i].words) && !strstr(v.error, cases[i].words))))
+            fail_msg("case %zu: '%s' is not told", i, cases[i].words);
+        if (!cases[i].words)
+            assert_string_equal(v.hook, "");
+        if (v.failed) { /* before anything was frozen */
+            assert_string_equal(v.failed_step, "hook-before");
+            assert_int_equal(s.steps[stage_number("arm")] + s.steps[stage_number("freeze")], 0);
+        }
+        if (cases[i].in_manifest && !strstr(s.manifest, cases[i].in_manifest))
+            fail_msg("case %zu: the manifest lacks %s: %s", i, cases[i].in_manifest, s.manifest);
+        stage_done(&s);
+    }
+}
+
+/* One that hangs is ballast-prepare's to end; where that hangs, too, the backup fails before the freeze, or goes on. */
+static void hung_hooks(void **state)
+{
+    static const char *const steps[] = {"hook-before", "hook-after"};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        bool is_before = i < 2, warns = i % 2;
+        struct stage s;
+
+        stage_init(&s);
+        s.hooks = true;
+        s.hook_warns = warns;
+        s.fault_step = stage_number(steps[!is_before]);
+        s.fault = STAGE_TIMEOUT;
+        run_well(&s);
+        assert_int_equal(view_of(&s).failed, is_before && !warns);
+        assert_true(strstr(view_of(&s).hook, is_before ? "before-freeze hook of guest 'g'" : "after-thaw hook of guest 'g'"));
+        assert_int_equal(s.steps[stage_number("freeze")], !is_before || warns);
+        assert_int_equal(s.steps[stage_number("hook-after")], 1);
+        stage_done(&s);
+    }
+}
+
+static void no_hooks_no_steps(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    run_well(&s);
+    assert_int_equal(s.steps[stage_number("hook-before")] + s.steps[stage_number("hook-after")], 0);
+    assert_non_null(strstr(s.manifest, "\"hooks\": { \"before_freeze\": null, \"after_thaw\": null }"));
+    stage_done(&s);
+}
+
 /* ---- refusals ---- */
 
 static void refusals(void **state)
@@ -335,6 +417,9 @@ int main(void)
         cmocka_unit_test(agent_cases),
         cmocka_unit_test(silent_freeze_takes_no_checkpoint),
         cmocka_unit_test(hung_thaw_is_the_guardians),
+        cmocka_unit_test(hook_cases),
+        cmocka_unit_test(hung_hooks),
+        cmocka_unit_test(no_hooks_no_steps),
         cmocka_unit_test(refusals),
         cmocka_unit_test(paused_guest_stays_paused),
         cmocka_unit_test(leftovers_go_first),
