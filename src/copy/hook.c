@@ -30,6 +30,7 @@
 #define VARIABLES_MAX 8
 #define VARIABLE_SIZE 512
 #define LOCK_POLL_MS 50
+#define PIPE_TURNS 17 /* 64 KiB and its end */
 
 struct run {
     pid_t pid;
@@ -111,13 +112,10 @@ static int start(struct run *r, const char *command, struct environment *env, st
     return -e->code;
 }
 
-/* The last line with anything in it is what it failed by. False: it has closed its standard error. */
-static bool listen_to(struct run *r)
+/* The last line with anything in it is what it failed by. */
+static void take(struct run *r, const char *text, size_t len)
 {
-    char text[4096];
-    ssize_t n = read(r->said_fd, text, sizeof(text));
-
-    for (ssize_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < len; i++) {
         if (text[i] != '\n' && r->length < LINE_MAX_BYTES)
             r->line[r->length++] = text[i];
         if (text[i] != '\n' || r->length == 0)
@@ -125,6 +123,20 @@ static bool listen_to(struct run *r)
         r->line[r->length] = '\0';
         memcpy(r->last, r->line, r->length + 1);
         r->length = 0;
+    }
+}
+
+/* Reads what is there, at most what a pipe holds: one that writes without end must not outlive its time. False: it has closed
+ * its standard error. */
+static bool listen_to(struct run *r)
+{
+    char text[4096];
+    ssize_t n = 1;
+
+    for (int i = 0; i < PIPE_TURNS && n > 0; i++) {
+        n = read(r->said_fd, text, sizeof(text));
+        if (n > 0)
+            take(r, text, (size_t)n);
     }
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
@@ -177,7 +189,7 @@ static int judge(const struct run *r, const char *which, const char *command, co
                  struct err *e)
 {
     struct text_shown path = text_show(command, strlen(command));
-    char said[LINE_MAX_BYTES + 32] = "", what[64];
+    char said[LINE_MAX_BYTES + 32] = "", what[96];
     const char *line = r->last[0] ? r->last : "";
 
     if (r->was_ended)
