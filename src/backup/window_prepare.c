@@ -6,6 +6,7 @@
 
 #include <json-c/json.h>
 
+#include "hv.h"
 #include "qmp_message.h"
 #include "text.h"
 #include "window_private.h"
@@ -187,6 +188,9 @@ static int take_disk(struct window *w, struct json_object *block, struct json_ob
     return 0;
 }
 
+/* What `ballast backup attach` plugs. */
+#define RESTORED "/machine/peripheral/" HV_DISK_PREFIX
+
 /* Why a drive is none of the disks; NULL: it is one. */
 static const char *why_skipped(struct json_object *block, struct json_object *inserted)
 {
@@ -199,6 +203,8 @@ static const char *why_skipped(struct json_object *block, struct json_object *in
     (void)qmp_get_bool(block, "removable", &removable);
     if (strncmp(qdev, "/machine/system.flash", 21) == 0 || strncmp(device, "pflash", 6) == 0)
         return "it is firmware";
+    if (strncmp(qdev, RESTORED, strlen(RESTORED)) == 0)
+        return "it is a disk of a point (ballast backup attach)";
     if (!qdev[0])
         return "no device of the guest uses it";
     if (removable)

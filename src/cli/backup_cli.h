@@ -38,6 +38,8 @@ int cmd_backup_list(struct cli *cli);
 int cmd_backup_show(struct cli *cli);
 int cmd_backup_restore(struct cli *cli);
 int cmd_backup_serve(struct cli *cli);
+int cmd_backup_attach(struct cli *cli);
+int cmd_backup_detach(struct cli *cli);
 int cmd_backup_boot(struct cli *cli);
 int cmd_backup_verify(struct cli *cli);
 int cmd_backup_check(struct cli *cli);

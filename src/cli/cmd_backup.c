@@ -33,6 +33,14 @@ const struct cli_command cli_backup_commands[] = {
      "offers a disk of a point to NBD clients",
      "Until Ctrl-C, at a unix socket that only this user may open: for qemu-nbd, guestfish, qemu-img, or a QEMU that boots from it at "
      "once. Read-only; with --writable what is written goes into a temporary file and is thrown away at the end."},
+    {"backup attach", cmd_backup_attach, COMMON | CLI_OPTION_WRITABLE, 3, 3,
+     "POINT DISK GUEST [--writable] [--repository PATH] [--json]", "plugs a disk of a point into a running guest",
+     "As a further virtio-blk disk, without a copy: a Linux guest has it as /dev/disk/by-id/virtio-ballast-NUMBER-DISK. Until "
+     "Ctrl-C: unmount it in the guest before. Read-only; with --writable what is written goes into a temporary file and is "
+     "thrown away at the end. The guest needs a free PCI slot for it (type q35: a pcie-root-port). It is left out of backups."},
+    {"backup detach", cmd_backup_detach, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
+     "takes disks of points from a guest whose backup attach was killed",
+     "All of them; one that is still served gives I/O errors from then on. Unmount them in the guest before."},
     {"backup boot", cmd_backup_boot, COMMON | CLI_OPTION_WAIT | CLI_OPTION_EXPECT, 1, 1,
      "POINT [--expect TEXT] [--wait TIME] [--repository PATH] [--json]", "proves that a point boots",
      "Starts the guest from the repository without copying it first, without network, and waits until qemu-guest-agent answers "

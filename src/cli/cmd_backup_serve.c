@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "backup_cli.h"
+#include "serve_run.h"
+#include "text.h"
 #include "units.h"
-
-#define PLUGIN "nbdkit-ballast-plugin.so"
-#define ARGUMENT_SIZE (PATHS_SIZE + 16)
-#define NBDKIT_SOCKET_FD 3 /* sd_listen_fds(3): the first one handed over */
 
 static int complain(const struct cli *cli, const char *hint, const char *what, const char *name)
 {
@@ -51,60 +43,24 @@ static int announce(const struct cli *cli, const struct repo_point_entry *point,
     return backup_write(cli, &t);
 }
 
-/* A listening socket (mode 0600 from its first moment: whoever may connect reads the disk), or -errno. */
-static int socket_listen(const char *path, struct err *e)
+static void signals_block(sigset_t *ret)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), code = fd < 0 ? errno : 0;
-    mode_t mask = umask(0177);
-
-    memcpy(address.sun_path, path, strlen(path)); /* shorter: the caller looked */
-    if (code == 0 && (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, SOMAXCONN) < 0))
-        code = errno;
-    (void)umask(mask);
-    if (code == 0)
-        return fd;
-    if (fd >= 0)
-        (void)close(fd);
-    return err_set(e, code, "cannot listen on '%s': %s", path, strerror(code));
-}
-
-/* In the child: becomes nbdkit, which finds the socket as systemd would hand it over. */
-static void become_nbdkit(char *const *argv, int listen_fd)
-{
-    char pid[24];
-    sigset_t none;
-
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (listen_fd == NBDKIT_SOCKET_FD)
-        (void)fcntl(listen_fd, F_SETFD, 0); /* dup2() to itself would leave it to close on exec */
-    else
-        (void)dup2(listen_fd, NBDKIT_SOCKET_FD);
-    (void)snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-    if (setenv("LISTEN_PID", pid, 1) == 0 && setenv("LISTEN_FDS", "1", 1) == 0)
-        (void)execvp(argv[0], argv);
-    fprintf(stderr, "ballast: cannot start nbdkit: %s\n  install the package nbdkit\n", strerror(errno));
-    _exit(CLI_FAILED);
+    (void)sigemptyset(ret);
+    (void)sigaddset(ret, SIGINT);
+    (void)sigaddset(ret, SIGTERM);
+    (void)sigaddset(ret, SIGHUP);
+    (void)sigaddset(ret, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, ret, NULL);
 }
 
 /* Until nbdkit ends, by itself or because we are told to end. */
-static int nbdkit_run(char *const *argv, int listen_fd)
+static int nbdkit_await(pid_t pid)
 {
-    sigset_t awaited;
-    pid_t pid;
     int signal_number, status = 0;
+    sigset_t awaited;
 
-    (void)sigemptyset(&awaited);
-    (void)sigaddset(&awaited, SIGINT);
-    (void)sigaddset(&awaited, SIGTERM);
-    (void)sigaddset(&awaited, SIGHUP);
-    (void)sigaddset(&awaited, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &awaited, NULL);
-    pid = fork();
-    if (pid == 0)
-        become_nbdkit(argv, listen_fd);
-    while (pid > 0 && sigwait(&awaited, &signal_number) == 0) {
+    signals_block(&awaited);
+    while (sigwait(&awaited, &signal_number) == 0) {
         if (signal_number != SIGCHLD)
             (void)kill(pid, SIGTERM);
         else if (waitpid(pid, &status, WNOHANG) == pid)
@@ -116,28 +72,26 @@ static int nbdkit_run(char *const *argv, int listen_fd)
 static int serve(const struct cli *cli, const char *repository, const struct repo_point_entry *point,
                  const struct repo_disk *d, const char *socket)
 {
-    char plugin[PATHS_SIZE], where[ARGUMENT_SIZE], identity[ARGUMENT_SIZE], time[ARGUMENT_SIZE], disk[ARGUMENT_SIZE];
-    const char *argv[] = {"nbdkit", "--foreground", "--exit-with-parent", "--readonly", plugin, where, identity, time, disk, NULL};
+    const struct serve_wish wish = {.repository = repository, .identity = point->identity, .time = point->time,
+                                    .disk = d->name, .is_writable = cli->options & CLI_OPTION_WRITABLE};
     struct err e = {0};
+    sigset_t awaited;
+    pid_t pid;
     int fd, r;
 
-    if (paths_join(paths_libexec_dir(), PLUGIN, plugin, &e) < 0)
-        return backup_fail(cli, &e, NULL, "cannot serve");
-    if (access(plugin, R_OK) < 0)
-        return complain(cli, "install the package nbdkit and ballast with its plugin (built where nbdkit-plugin-dev is there)",
-                        "cannot serve: there is no", plugin);
-    (void)snprintf(where, sizeof(where), "repository=%s", repository); /* each part is shorter than PATHS_SIZE */
-    (void)snprintf(identity, sizeof(identity), "identity=%s", point->identity);
-    (void)snprintf(time, sizeof(time), "time=%s", point->time);
-    (void)snprintf(disk, sizeof(disk), "disk=%s", d->name);
-    if (cli->options & CLI_OPTION_WRITABLE)
-        argv[3] = "--filter=cow";
-    fd = socket_listen(socket, &e);
+    fd = serve_listen(socket, &e);
     if (fd < 0)
         return backup_fail(cli, &e, e.code == EADDRINUSE ? "name another one, or remove it" : NULL, "cannot serve");
-    r = announce(cli, point, d, socket);
-    if (r == CLI_DONE)
-        r = nbdkit_run((char *const *)argv, fd);
+    signals_block(&awaited);
+    if (serve_start(&wish, fd, &pid, &e) < 0) {
+        r = backup_fail(cli, &e, SERVE_HINT, "cannot serve");
+    } else {
+        r = announce(cli, point, d, socket);
+        if (r != CLI_DONE)
+            (void)kill(pid, SIGTERM);
+        if (r == CLI_DONE)
+            r = nbdkit_await(pid);
+    }
     (void)close(fd);
     (void)unlink(socket); /* ours, and nobody listens there any more */
     return r;

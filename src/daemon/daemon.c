@@ -215,6 +215,8 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
 
     if (what == API_OPERATION_ATTACH || what == API_OPERATION_ATTACH_STATE)
         attach_request(d->attach, what, rq, ret);
+    else if (what == API_OPERATION_DISK_ADD || what == API_OPERATION_DISK_REMOVE || what == API_OPERATION_DISK_STATE)
+        guest_disks_request(d->disks, what, rq, ret);
     else if (what == API_OPERATION_BACKUP || what == API_OPERATION_BACKUP_RUN || what == API_OPERATION_BACKUP_CANCEL)
         backup_request(d->backup, what, rq, ret);
     else if (what == API_OPERATION_RECORD || what == API_OPERATION_RECORD_READ || what == API_OPERATION_RECORD_STOP)
@@ -238,6 +240,8 @@ static int daemon_open_operate(struct daemon *d, struct err *e)
     r = operate_new(&env, &d->operate, e);
     if (r >= 0)
         r = attach_new(d->engine, &d->attach, e);
+    if (r >= 0)
+        r = guest_disks_new(d->loop, d->engine, &d->disks, e);
     if (r < 0)
         return r;
     d->status.hold_text = daemon_hold_text;
@@ -478,6 +482,7 @@ struct daemon *daemon_free(struct daemon *d)
     d->recorder = recorder_free(d->recorder);
     d->operate = operate_free(d->operate);
     d->attach = attach_free(d->attach);
+    d->disks = guest_disks_free(d->disks);
     d->notify = notify_free(d->notify);
     d->watch = notify_watch_free(d->watch);
     d->keeper = keeper_free(d->keeper);

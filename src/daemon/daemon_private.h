@@ -16,6 +16,7 @@
 #include "notify.h"
 #include "notify_watch.h"
 #include "attach.h"
+#include "guest_disk.h"
 #include "operate.h"
 #include "options.h"
 #include "paths.h"
@@ -43,6 +44,7 @@ struct daemon {
     struct err unkept;
     struct operate *operate;
     struct attach *attach;
+    struct guest_disks *disks;
     struct backup *backup;
     struct backup_auto *schedules;
     struct why why;

@@ -37,6 +37,20 @@ int hv_attach(struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e)
     return vm->hv->ops->attach(vm->hv, vm, done, user, e);
 }
 
+int hv_disk_add(struct hv_vm *vm, const struct hv_disk *disk, hv_disk_fn *done, void *user, struct err *e)
+{
+    if (!vm->hv->ops->disk_add)
+        return err_set(e, ENOTSUP, "guest '%s': the driver '%s' can't give a guest a disk", vm->name, vm->hv->ops->name);
+    return vm->hv->ops->disk_add(vm->hv, vm, disk, done, user, e);
+}
+
+int hv_disk_remove(struct hv_vm *vm, const char *id, hv_disk_fn *done, void *user, struct err *e)
+{
+    if (!vm->hv->ops->disk_remove)
+        return err_set(e, ENOTSUP, "guest '%s': the driver '%s' can't take a disk from a guest", vm->name, vm->hv->ops->name);
+    return vm->hv->ops->disk_remove(vm->hv, vm, id, done, user, e);
+}
+
 void hv_tell(struct hv_vm *vm, const struct hv_tell *tell)
 {
     if (vm->hv->ops->tell)

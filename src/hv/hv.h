@@ -162,6 +162,29 @@ struct hv_attached {
 /* Once per call, from the loop; e is NULL on success. told is never NULL. */
 typedef void hv_attach_fn(void *user, const struct hv_attached *told, const struct err *e);
 
+/* A disk that is plugged into a running guest, from an NBD server on a unix socket. */
+struct hv_disk {
+    const char *socket;  /* absolute; listened on, and answering, before it is given: QEMU and its guest wait for it */
+    const char *name;    /* goes into the serial number, with what is fit for one */
+    bool writable;
+};
+
+#define HV_DISK_ID_SIZE 32     /* QEMU's names of nodes end there */
+#define HV_DISK_SERIAL_SIZE 21 /* virtio-blk's limit is 20 bytes */
+
+struct hv_disk_told {
+    char id[HV_DISK_ID_SIZE];         /* "" where there was none to remove */
+    char serial[HV_DISK_SERIAL_SIZE]; /* of one that was added: /dev/disk/by-id/virtio-SERIAL in Linux */
+    bool is_left;                     /* the guest has not let go of it yet: ask again */
+};
+
+/* Once per call, from the loop; e is NULL on success. told is never NULL. */
+typedef void hv_disk_fn(void *user, const struct hv_disk_told *told, const struct err *e);
+
+/* What such a disk and its node are called in QEMU begins so. Not as what a backup makes there does: that is undone. */
+#define HV_DISK_PREFIX "restored-ballast-"
+#define HV_DISKS_MAX 8 /* in one guest */
+
 struct hv_ops {
     const char *name; /* "qmp", "libvirt", "xen", "sim" */
 
@@ -189,6 +212,11 @@ struct hv_ops {
      * a failure is undone. */
     int (*attach)(struct hv *hv, struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e);
 
+    /* Optional, both: a disk of HV_DISK_PREFIX is plugged; the one of that id (NULL: any) is asked for back. What was done
+     * before a failure is undone. */
+    int (*disk_add)(struct hv *hv, struct hv_vm *vm, const struct hv_disk *disk, hv_disk_fn *done, void *user, struct err *e);
+    int (*disk_remove)(struct hv *hv, struct hv_vm *vm, const char *id, hv_disk_fn *done, void *user, struct err *e);
+
     const struct hv_backup_ops *backup; /* NULL: cannot back up */
 };
 
@@ -201,6 +229,8 @@ struct hv *hv_close(struct hv *hv);
 int hv_sample(struct hv_vm *vm, uint32_t what, struct err *e);
 int hv_set_target(struct hv_vm *vm, uint64_t target_bytes, hv_done_fn *done, void *user, struct err *e);
 int hv_attach(struct hv_vm *vm, hv_attach_fn *done, void *user, struct err *e); /* -ENOTSUP: not by this driver */
+int hv_disk_add(struct hv_vm *vm, const struct hv_disk *disk, hv_disk_fn *done, void *user, struct err *e); /* as hv_attach() */
+int hv_disk_remove(struct hv_vm *vm, const char *id, hv_disk_fn *done, void *user, struct err *e);
 void hv_tell(struct hv_vm *vm, const struct hv_tell *tell); /* nothing where the driver can't */
 
 /* A guest's name from a file name or configuration is usable: 1..63 bytes, printable, no '/', no quote. */

@@ -399,6 +399,18 @@ static int qmp_attach(struct hv *hv, struct hv_vm *vm, hv_attach_fn *done, void 
     return qmp_guest_attach(qmp_guest_of(vm), done, user, e);
 }
 
+static int qmp_disk_add(struct hv *hv, struct hv_vm *vm, const struct hv_disk *disk, hv_disk_fn *done, void *user, struct err *e)
+{
+    (void)hv;
+    return qmp_guest_disk_add(qmp_guest_of(vm), disk, done, user, e);
+}
+
+static int qmp_disk_remove(struct hv *hv, struct hv_vm *vm, const char *id, hv_disk_fn *done, void *user, struct err *e)
+{
+    (void)hv;
+    return qmp_guest_disk_remove(qmp_guest_of(vm), id, done, user, e);
+}
+
 static const struct hv_ops qmp_ops = {
     .name = "qmp",
     .close = qmp_close,
@@ -406,6 +418,8 @@ static const struct hv_ops qmp_ops = {
     .set_target = qmp_set_target,
     .tell = qmp_tell,
     .attach = qmp_attach,
+    .disk_add = qmp_disk_add,
+    .disk_remove = qmp_disk_remove,
     .backup = &qmp_backup_ops,
 };
 

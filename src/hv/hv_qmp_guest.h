@@ -21,6 +21,7 @@ struct agent_link;
 struct hv_qmp;
 struct json_object;
 struct qmp_port;
+struct qmp_disk;
 struct sd_event;
 struct sd_event_source;
 
@@ -180,6 +181,7 @@ struct qmp_guest {
     bool smaps_good, disks_good;
 
     struct qmp_port *port;    /* being given the agent's port; NULL: it is not */
+    struct qmp_disk *disk;    /* being given or deprived of one; NULL: it is not */
     bool port_given;          /* this QEMU has it from us: the next one will not */
     struct agent_link *agent; /* NULL: its monitor's name tells no socket of one */
     bool kernel_short;        /* as its agent says */
@@ -266,6 +268,21 @@ void qmp_share_see_host(struct qmp_guest *g);
 /* hv_qmp_port.c */
 int qmp_guest_attach(struct qmp_guest *g, hv_attach_fn *done, void *user, struct err *e);
 void qmp_guest_port_missed(struct qmp_guest *g); /* another process is the guest now: says it where its port is gone */
+
+struct json_object *qmp_with(struct json_object *object, const char *key, struct json_object *value); /* takes value */
+struct json_object *qmp_with_text(struct json_object *object, const char *key, const char *value);
+bool qmp_is_libvirts(struct json_object *chardevs); /* query-chardev */
+
+/* Buses of devices in a qom-list answer that may take a device while the guest runs; returns how many were written. The first
+ * *ret_ports of them are PCI Express ports, which have slot 0 only: QEMU (7.2) lets more be plugged there, and no guest ever
+ * sees them, so the slot must be asked for. */
+#define QMP_BUS_SIZE 64 /* longest name; longer ones are passed over */
+size_t qmp_buses(struct json_object *answer, char ret[][QMP_BUS_SIZE], size_t cap, size_t *ret_ports);
+#define QMP_BUS_PORT_SLOT "0"
+
+/* hv_qmp_disk.c */
+int qmp_guest_disk_add(struct qmp_guest *g, const struct hv_disk *disk, hv_disk_fn *done, void *user, struct err *e);
+int qmp_guest_disk_remove(struct qmp_guest *g, const char *id, hv_disk_fn *done, void *user, struct err *e);
 
 /* hv_qmp_agent.c */
 void qmp_guest_agent_start(struct qmp_guest *g); /* the guest is known */

@@ -22,7 +22,7 @@
 /* Looked through, at most: QEMU's own limit is 31 ports a controller. */
 #define PORTS_MAX 32
 #define SLOTS_MAX 32
-#define CHILD_SIZE 64 /* longest name of a device; longer ones are passed over */
+#define CHILD_SIZE QMP_BUS_SIZE
 
 struct qmp_port {
     struct qmp_guest *guest;
@@ -31,7 +31,7 @@ struct qmp_port {
     char ports[PORTS_MAX][QMP_PATH_SIZE]; /* virtio-serial ports it has */
     size_t ports_n, port;
     char slots[SLOTS_MAX][CHILD_SIZE]; /* buses that may take a controller; "" is QEMU's choice */
-    size_t slots_n, slot;
+    size_t slots_n, slot, ports_end; /* those before ports_end, but for the first one, are PCI Express ports */
     char label[CHILD_SIZE]; /* of the port's chardev, where it has one already */
     bool left_over;         /* our chardev is there, of an earlier try */
     bool has_chardev, has_controller; /* ours, made now */
@@ -84,15 +84,15 @@ static void port_call(struct qmp_port *p, const char *command, struct json_objec
     port_finish(p, /* was_there= */ false);
 }
 
-static struct json_object *with(struct json_object *object, const char *key, struct json_object *value)
+struct json_object *qmp_with(struct json_object *object, const char *key, struct json_object *value)
 {
     (void)json_object_object_add(object, key, value); /* no memory: QEMU refuses what lacks it */
     return object;
 }
 
-static struct json_object *with_text(struct json_object *object, const char *key, const char *value)
+struct json_object *qmp_with_text(struct json_object *object, const char *key, const char *value)
 {
-    return with(object, key, json_object_new_string(value));
+    return qmp_with(object, key, json_object_new_string(value));
 }
 
 static void port_fail(struct qmp_port *p, const struct err *e)
@@ -113,7 +113,7 @@ static void on_chardev_removed(void *user, struct json_object *value, const stru
 static void undo_chardev(struct qmp_port *p)
 {
     if (p->has_chardev)
-        port_call(p, "chardev-remove", with_text(json_object_new_object(), "id", CHARDEV_ID), on_chardev_removed);
+        port_call(p, "chardev-remove", qmp_with_text(json_object_new_object(), "id", CHARDEV_ID), on_chardev_removed);
     else
         port_finish(p, /* was_there= */ false);
 }
@@ -132,7 +132,7 @@ static void on_controller_removed(void *user, struct json_object *value, const s
 static void undo(struct qmp_port *p)
 {
     if (p->has_controller)
-        port_call(p, "device_del", with_text(json_object_new_object(), "id", CONTROLLER_ID), on_controller_removed);
+        port_call(p, "device_del", qmp_with_text(json_object_new_object(), "id", CONTROLLER_ID), on_controller_removed);
     else
         undo_chardev(p);
 }
@@ -150,10 +150,12 @@ static void on_controller(void *user, struct json_object *value, const struct er
 
 static void add_controller(struct qmp_port *p)
 {
-    struct json_object *arguments = with_text(with_text(json_object_new_object(), "driver", "virtio-serial"), "id", CONTROLLER_ID);
+    struct json_object *arguments = qmp_with_text(qmp_with_text(json_object_new_object(), "driver", "virtio-serial"), "id", CONTROLLER_ID);
 
     if (p->slots[p->slot][0])
-        arguments = with_text(arguments, "bus", p->slots[p->slot]);
+        arguments = qmp_with_text(arguments, "bus", p->slots[p->slot]);
+    if (p->slot > 0 && p->slot < p->ports_end)
+        arguments = qmp_with_text(arguments, "addr", QMP_BUS_PORT_SLOT);
     port_call(p, "device_add", arguments, on_controller);
 }
 
@@ -199,8 +201,8 @@ static void add_device(struct qmp_port *p)
 {
     struct json_object *arguments = json_object_new_object();
 
-    arguments = with_text(with_text(arguments, "driver", "virtserialport"), "id", DEVICE_ID);
-    arguments = with_text(with_text(arguments, "chardev", CHARDEV_ID), "name", PORT_NAME);
+    arguments = qmp_with_text(qmp_with_text(arguments, "driver", "virtserialport"), "id", DEVICE_ID);
+    arguments = qmp_with_text(qmp_with_text(arguments, "chardev", CHARDEV_ID), "name", PORT_NAME);
     port_call(p, "device_add", arguments, on_device);
 }
 
@@ -223,13 +225,13 @@ static void add_chardev(struct qmp_port *p)
     struct json_object *address = json_object_new_object(), *data = json_object_new_object();
     struct json_object *backend = json_object_new_object(), *arguments = json_object_new_object();
 
-    address = with_text(address, "type", "unix");
-    address = with(address, "data", with_text(json_object_new_object(), "path", p->path));
-    data = with(data, "addr", address);
-    data = with(data, "server", json_object_new_boolean(true));
-    data = with(data, "wait", json_object_new_boolean(false));
-    backend = with(with_text(backend, "type", "socket"), "data", data);
-    arguments = with(with_text(arguments, "id", CHARDEV_ID), "backend", backend);
+    address = qmp_with_text(address, "type", "unix");
+    address = qmp_with(address, "data", qmp_with_text(json_object_new_object(), "path", p->path));
+    data = qmp_with(data, "addr", address);
+    data = qmp_with(data, "server", json_object_new_boolean(true));
+    data = qmp_with(data, "wait", json_object_new_boolean(false));
+    backend = qmp_with(qmp_with_text(backend, "type", "socket"), "data", data);
+    arguments = qmp_with(qmp_with_text(arguments, "id", CHARDEV_ID), "backend", backend);
     port_call(p, "chardev-add", arguments, on_chardev);
 }
 
@@ -290,7 +292,7 @@ static void look_at_port(struct qmp_port *p);
 
 static struct json_object *property(const struct qmp_port *p, const char *name)
 {
-    return with_text(with_text(json_object_new_object(), "path", p->ports[p->port]), "property", name);
+    return qmp_with_text(qmp_with_text(json_object_new_object(), "path", p->ports[p->port]), "property", name);
 }
 
 static void on_name(void *user, struct json_object *value, const struct err *e)
@@ -314,36 +316,46 @@ static void look_at_port(struct qmp_port *p)
     if (p->port < p->ports_n)
         port_call(p, "qom-get", property(p, "name"), on_name);
     else if (p->left_over)
-        port_call(p, "chardev-remove", with_text(json_object_new_object(), "id", CHARDEV_ID), on_left_over_removed);
+        port_call(p, "chardev-remove", qmp_with_text(json_object_new_object(), "id", CHARDEV_ID), on_left_over_removed);
     else
         add_chardev(p);
 }
 
-static void see_children(struct qmp_port *p, const char *parent, struct json_object *value)
+size_t qmp_buses(struct json_object *answer, char ret[][QMP_BUS_SIZE], size_t cap, size_t *ret_ports)
 {
-    static const char *const takes_devices[] = {"child<pcie-root-port", "child<pcie-pci-bridge", "child<pci-bridge",
-                                                "child<ioh3420", "child<xio3130-downstream"};
+    static const char *const takes_devices[] = {"child<pcie-root-port", "child<ioh3420", "child<xio3130-downstream",
+                                                "child<pcie-pci-bridge", "child<pci-bridge"};
+    const size_t port_kinds = 3;
+    size_t n = 0;
+
+    *ret_ports = 0;
+    for (size_t i = 0; i < sizeof(takes_devices) / sizeof(takes_devices[0]); i++) {
+        for (size_t at = 0; n < cap && qmp_answer_child_from(answer, takes_devices[i], &at, ret[n], QMP_BUS_SIZE);)
+            n++;
+        if (i < port_kinds)
+            *ret_ports = n;
+    }
+    return n;
+}
+
+static void see_ports(struct qmp_port *p, const char *parent, struct json_object *value)
+{
     char name[CHILD_SIZE];
 
     for (size_t at = 0; p->ports_n < PORTS_MAX && qmp_answer_child_from(value, "child<virtserialport", &at, name, sizeof(name));)
         (void)snprintf(p->ports[p->ports_n++], QMP_PATH_SIZE, "%s/%s", parent, name); /* fits: the lengths are limited */
-    for (size_t i = 0; i < sizeof(takes_devices) / sizeof(takes_devices[0]); i++)
-        for (size_t at = 0; p->slots_n < SLOTS_MAX && qmp_answer_child_from(value, takes_devices[i], &at, name, sizeof(name));)
-            memcpy(p->slots[p->slots_n++], name, sizeof(name));
 }
 
 static void on_anonymous(void *user, struct json_object *value, const struct err *e)
 {
     struct qmp_port *p = user;
-    size_t slots = p->slots_n;
 
     if (e) {
         port_fail(p, e);
         port_finish(p, /* was_there= */ false);
         return;
     }
-    see_children(p, "/machine/peripheral-anon", value);
-    p->slots_n = slots; /* a bus needs a name to be given something */
+    see_ports(p, "/machine/peripheral-anon", value); /* a bus needs a name to be given something: no slots there */
     look_at_port(p);
 }
 
@@ -356,8 +368,10 @@ static void on_peripheral(void *user, struct json_object *value, const struct er
         port_finish(p, /* was_there= */ false);
         return;
     }
-    see_children(p, "/machine/peripheral", value);
-    port_call(p, "qom-list", with_text(json_object_new_object(), "path", "/machine/peripheral-anon"), on_anonymous);
+    see_ports(p, "/machine/peripheral", value);
+    p->slots_n += qmp_buses(value, p->slots + 1, SLOTS_MAX - 1, &p->ports_end);
+    p->ports_end++;
+    port_call(p, "qom-list", qmp_with_text(json_object_new_object(), "path", "/machine/peripheral-anon"), on_anonymous);
 }
 
 static bool is_libvirts(const char *filename, char *ret, size_t size)
@@ -365,6 +379,11 @@ static bool is_libvirts(const char *filename, char *ret, size_t size)
     (void)ret;
     (void)size;
     return strstr(filename, "/libvirt/qemu/") != NULL;
+}
+
+bool qmp_is_libvirts(struct json_object *chardevs)
+{
+    return qmp_answer_chardev(chardevs, NULL, is_libvirts, NULL, 0);
 }
 
 static bool is_any(const char *filename, char *ret, size_t size)
@@ -382,14 +401,14 @@ static void on_chardevs(void *user, struct json_object *value, const struct err 
 
     if (e) {
         port_fail(p, e);
-    } else if (qmp_answer_chardev(value, NULL, is_libvirts, NULL, 0)) {
+    } else if (qmp_is_libvirts(value)) {
         (void)err_set(&p->failed, EPERM,
                       "guest '%s' is libvirt's, which must know of all its devices: put <channel type='unix'><source "
                       "mode='bind' path='%s'/><target type='virtio' name='" PORT_NAME "'/></channel> into agent.xml, then: "
                       "virsh attach-device %s agent.xml --live --config", name, p->guest->agent_path, name);
     } else {
         p->left_over = qmp_answer_chardev(value, CHARDEV_ID, is_any, NULL, 0);
-        port_call(p, "qom-list", with_text(json_object_new_object(), "path", "/machine/peripheral"), on_peripheral);
+        port_call(p, "qom-list", qmp_with_text(json_object_new_object(), "path", "/machine/peripheral"), on_peripheral);
         return;
     }
     port_finish(p, /* was_there= */ false);
