@@ -238,8 +238,11 @@ static void refuse(struct window *w, const struct err *e)
     bool lost = s->peer == WINDOW_MONITOR && (e->code == ECANCELED || e->code == ENOTCONN);
     struct err mine = *e;
 
-    if (lost)
+    if (lost) {
         w->connected = false;
+        w->failed_by_loss = w->failed_by_loss || !w->failed; /* window_lost() knows why, and comes next */
+        (void)err_set(&mine, e->code, "the monitor of guest '%s' was lost: %.400s", w->config.guest, e->text);
+    }
     if (lost && s->phase >= WINDOW_TEARDOWN) {
         go_to(w, first_of(WINDOW_TEARDOWN)); /* when it is back, what is there is looked at anew */
         return;
@@ -441,15 +444,17 @@ void window_lost(struct window *w, bool gone, const char *reason, uint64_t now_u
 {
     struct err e = {0};
 
+    if (gone)
+        (void)err_set(&e, ENODEV, "guest '%s' is gone: %s", w->config.guest, reason);
+    else
+        (void)err_set(&e, ECANCELED, "the monitor of guest '%s' was lost: %s", w->config.guest, reason);
+    if (w->failed && w->failed_by_loss)
+        w->error = e; /* also where that was the end of it */
     if (w->finished)
         return;
     w->now_usec = now_usec;
     w->connected = false;
     w->gone = w->gone || gone;
-    if (gone)
-        (void)err_set(&e, ENODEV, "guest '%s' is gone: %s", w->config.guest, reason);
-    else
-        (void)err_set(&e, ECANCELED, "the monitor of guest '%s' was lost: %s", w->config.guest, reason);
     fail_soon(w, &e);
     kick(w);
 }

@@ -76,6 +76,7 @@ struct window {
 
     /* what failed */
     bool failed;
+    bool failed_by_loss; /* of the monitor's connection, while it had to answer */
     char failed_step[32];
     struct err error;
     char hint[WINDOW_TEXT_SIZE];

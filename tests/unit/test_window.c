@@ -126,6 +126,8 @@ static void try_fault(unsigned step, enum stage_fault fault, bool stays, const c
     if (left)
         fail_msg("step %u (%s), fault %s%s: %s", step, window_step_name(step), fault_names[fault], stays ? ", each time" : "",
                  left);
+    if (fault == STAGE_GONE && view_of(&s).failed && step < stage_number("copier-end") && !strstr(view_of(&s).error, "is gone"))
+        fail_msg("step %u (%s), fault gone: says only '%s'", step, window_step_name(step), view_of(&s).error);
     if (!view_of(&s).failed != s.committed && !(step == stage_number("finish") && fault == STAGE_LATE)) /* nobody knows */
         fail_msg("step %u (%s), fault %s: failed or not?", step, window_step_name(step), fault_names[fault]);
     stage_done(&s);
