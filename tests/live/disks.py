@@ -65,10 +65,10 @@ def is_same(image, reference):
     return subprocess.run(["cmp", "-s", image, reference], check=False).returncode == 0
 
 
-def check_records(image, at_least, what):
+def check_records(image, at_least, what, log="log"):
     """The records of the writer on an ext4 image: 0, 1, 2 ... without a gap."""
     path = image + ".records"
-    run("debugfs", "-R", f"dump /log {path}", image)
+    run("debugfs", "-R", f"dump /{log} {path}", image)
     with open(path, "rb") as f:
         data = f.read()
     numbers = [data[at:at + 10].decode(errors="replace") for at in range(0, len(data) - RECORD + 1, RECORD)]

@@ -109,6 +109,12 @@ class Monitor(Channel):
                     return answer["return"]
 
 
+    def tell(self, command):
+        """For commands whose answer may not come: `quit`."""
+        with self.lock:
+            self.send(json.dumps({"execute": command}) + "\n")
+
+
 class Shell(Channel):
     """The control shell in the guest: any busybox command."""
 

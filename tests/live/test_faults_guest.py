@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a guest and its user do in a backup: it reboots while it is frozen and in mid-copy; its user pauses it before and
+in mid-copy, and it stays paused. It runs and writes, nothing is left, and the next point is right and incremental."""
+from bench import check, eventually, main
+from faults import WRITER, Lab
+
+
+def reset(lab):
+    run = lab.begin(at="cont")
+    lab.g.reset()
+    lab.go_on()
+    lab.failed(run, "was reset or shut down while it was frozen")
+    up_again(lab)
+    lab.good("reset while frozen", "incremental")
+
+    lab.daemon(hold="push")
+    run = lab.begin(at="push")
+    lab.g.monitor.events.clear()
+    lab.g.shell.tell("sync; reboot -f")
+    eventually(lambda: lab.g.monitor.ask("query-status") and "RESET" in [event["event"] for event in lab.g.monitor.events],
+               "the guest reboots")
+    lab.go_on()
+    job = run.end()
+    check(job["state"] == "done" and job["consistency"] == "fs", "a guest that reboots in mid-copy loses no backup")
+    up_again(lab)
+    lab.good("reboot in mid-copy", "incremental")
+
+
+def up_again(lab):
+    lab.g.wait_up()
+    lab.g.shell.run(f"rm -f /a/log; {WRITER}")
+
+
+def paused(lab):
+    lab.g.monitor.ask("stop")
+    job = lab.good_paused("paused by its user before")
+    check(job["stall_ms"] == 0 and job["freeze_ms"] == 0, "nothing was stopped or continued")
+    lab.g.monitor.ask("cont")
+    run = lab.begin(at="push")
+    lab.g.monitor.ask("stop")
+    lab.go_on()
+    job = run.end()
+    check(job["state"] == "done" and job["consistency"] == "fs", "paused by its user in mid-copy: the backup is done")
+    check(lab.g.monitor.ask("query-status")["status"] == "paused", "and the guest is still paused")
+    lab.g.monitor.ask("cont")
+    lab.good("paused in mid-copy", "incremental")
+
+
+def test(b):
+    lab = Lab(b)
+    lab.boot()
+    lab.daemon(hold="cont")
+    lab.good("first", "full")
+    reset(lab)
+    paused(lab)
+
+
+main(test)
