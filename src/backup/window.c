@@ -62,6 +62,12 @@ void window_set_hint(struct window *w, const char *format, ...)
     va_end(ap);
 }
 
+void window_hint(struct window *w, const char *hint)
+{
+    if (!w->finished)
+        window_set_hint(w, "%s", hint);
+}
+
 size_t window_disk_index(const struct window *w, const struct window_disk *d)
 {
     return (size_t)(d - w->disks);
@@ -154,6 +160,8 @@ static bool is_left_out(const struct window *w, const struct window_step *s)
                               s->phase == WINDOW_SETTLE))
         return true;
     if (w->failed && (s->phase < WINDOW_CLOSE || s->phase == WINDOW_COPY))
+        return true;
+    if (s->modes && !(s->modes & WINDOW_ONLY(w->mode)))
         return true;
     return w->gone && s->peer == WINDOW_MONITOR;
 }
@@ -332,7 +340,8 @@ static void advance(struct window *w)
         if (w->cancelled && !w->failed && is_before_teardown(w)) {
             struct err e = {0};
 
-            (void)err_set(&e, ECANCELED, "the backup of guest '%s' was cancelled", w->config.guest);
+            (void)err_set(&e, ECANCELED, "the %s of guest '%s' was cancelled",
+                          w->config.mode == WINDOW_EXPOSE ? "exposure" : "backup", w->config.guest);
             fail(w, &e);
         }
         if (!find_next(w)) {
@@ -496,6 +505,21 @@ void window_copy_failed(struct window *w, const char *text, const char *hint, ui
     fail_soon(w, &e);
 }
 
+int window_release(struct window *w, const char *forget, uint64_t now_usec, struct err *e)
+{
+    int r = w->finished || !forget ? 0 : window_forget(w, forget, e);
+
+    if (w->finished || r < 0)
+        return r;
+    w->now_usec = now_usec;
+    w->released = true;
+    if (w->is_exposed)
+        kick(w);
+    else
+        window_cancel(w, now_usec);
+    return 0;
+}
+
 void window_cancel(struct window *w, uint64_t now_usec)
 {
     if (w->finished)
@@ -539,6 +563,8 @@ int window_new(const struct window_config *config, const struct window_env *env,
     w->config.hold_step = keep(w, &used, config->hold_step);
     w->config.before_freeze = keep(w, &used, config->before_freeze);
     w->config.after_thaw = keep(w, &used, config->after_thaw);
+    w->config.since = keep(w, &used, config->since);
+    w->config.checkpoint = keep(w, &used, config->checkpoint);
     if (!w->config.guest || !w->config.identity || !w->config.repository || !w->config.state_dir ||
         !w->config.socket_dir || (config->before_freeze && !w->config.before_freeze) ||
         (config->after_thaw && !w->config.after_thaw)) {
@@ -547,6 +573,7 @@ int window_new(const struct window_config *config, const struct window_env *env,
     }
     w->env = *env;
     w->connected = true;
+    w->mode = config->mode;
     w->use_agent = config->freeze != WINDOW_FREEZE_NEVER;
     w->was_running = config->recover;
     w->stop_sent = config->recover && config->recover_stopped;

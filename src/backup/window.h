@@ -37,6 +37,22 @@ struct window;
 #define WINDOW_NOTES_MAX 32      /* sentences for the user; further ones are counted */
 #define WINDOW_MOUNTS_MAX 64     /* of file systems that can't be frozen, listed in the manifest */
 #define WINDOW_HOOK_ENDING ".hook" /* of the note that the hook after the thaw is still to be run: SOCKET_DIR/GUEST.hook */
+#define WINDOW_CHECKPOINT_SIZE 41 /* a checkpoint's name, its end included: a date, a serial number, the program's own */
+
+/* How long an exposure lasts that nobody renews: as long as a copy of a large disk takes; one that is forgotten costs the
+ * guest writes and the host disk space. */
+#define WINDOW_LEASE_DEFAULT_USEC 3600000000ULL
+#define WINDOW_LEASE_MIN_USEC 1000000ULL        /* a second */
+#define WINDOW_LEASE_MAX_USEC 604800000000ULL   /* a week: its fleecing images grow all the time */
+
+/* What the checkpoint is for. */
+enum window_mode {
+    WINDOW_BACKUP, /* a point in the repository */
+    WINDOW_EXPOSE, /* an NBD export of each disk for other programs, until it is released (window_expose.c). A guest with
+                    * disks in an iothread goes over to WINDOW_BACKUP before anything is done to it: an export there would
+                    * kill it. Its new point is served instead */
+    WINDOW_MODE_COUNT
+};
 
 enum window_freeze {
     WINDOW_FREEZE_PREFER,  /* freeze where an agent answers */
@@ -71,6 +87,7 @@ enum window_peer {
     WINDOW_GUARDIAN, /* "arm", "disarm", "act" */
     WINDOW_HELPER,   /* "prepare", "remove", "hook": ballast-prepare with the arguments as its input; its answer is its output */
     WINDOW_COPIER,   /* "job", "finish", "cancel": a line to ballast-copy; the answer is the line that ends it */
+    WINDOW_SERVER,   /* what stands between an exposure and its clients: "relay", "serve", "status", "end" */
     WINDOW_CLOCK,    /* nothing: answer after deadline_usec, or earlier */
     WINDOW_PEER_COUNT
 };
@@ -95,9 +112,10 @@ struct window_times {
                            .monitor_usec = 10000000, .sync_usec = 30000000})
 
 struct window_config {
+    enum window_mode mode;
     const char *guest;      /* its name */
     const char *identity;   /* its directory in the repository */
-    const char *repository; /* directory */
+    const char *repository; /* directory; "": none, which only an exposure can do without */
     const char *state_dir;  /* fleecing images go to state_dir/fleece */
     const char *socket_dir; /* NBD sockets */
     pid_t pid;              /* of QEMU: owner of what it must open; 0: not known */
@@ -111,7 +129,17 @@ struct window_config {
     bool recover_stopped, recover_frozen; /* ... with a window open, as its marker says */
     bool recover_hook;      /* ... and the hook after the thaw not yet run */
     const char *hold_step;  /* tests: this step waits for env.held(); NULL: none */
+
+    /* Of an exposure; NULL: none. */
+    const char *since;      /* a checkpoint's name, or the newest point: its changes since are told to clients */
+    const char *checkpoint; /* from now on QEMU records changes under this name */
+    uint64_t lease_usec;
+    bool exposed_before;    /* an exposure's directory is still there: its NBD server may be, too */
 };
+
+/* A checkpoint's name is usable: 1..WINDOW_CHECKPOINT_SIZE - 1 of letters, digits, '.', '_', '-', none of the last three
+ * in front. */
+bool window_checkpoint_is_valid(const char *name);
 
 struct window_env {
     /* Sends; the answer comes by window_answer(), never from inside. A failure here counts as the answer. */
@@ -151,8 +179,18 @@ void window_overtaken(struct window *w, uint64_t now_usec);
 /* ballast-copy failed or ended by itself, while no command was with it. */
 void window_copy_failed(struct window *w, const char *text, const char *hint, uint64_t now_usec);
 
+/* What to do about the failure that is told next. */
+void window_hint(struct window *w, const char *hint);
+
 /* Gives up as soon as the command under way is answered; nothing happens after the copy is complete. */
 void window_cancel(struct window *w, uint64_t now_usec);
+
+/* An exposure ends well: it was asked for. forget: the checkpoint of that name is no longer needed; NULL: none is. -ENOENT:
+ * there is none of that name, and nothing was done. */
+int window_release(struct window *w, const char *forget, uint64_t now_usec, struct err *e);
+
+/* Its lease begins anew. */
+void window_renew(struct window *w, uint64_t lease_usec, uint64_t now_usec);
 
 /* ---- What became of it. */
 enum window_disk_kind {
@@ -166,6 +204,7 @@ struct window_disk_view {
     enum window_disk_kind kind;
     uint64_t dirty_bytes;
     uint64_t pushed_bytes; /* as QEMU's job says */
+    bool tells_changes;    /* exposed: clients see what changed since the point or checkpoint asked for */
 };
 
 struct window_view {
@@ -185,6 +224,16 @@ struct window_view {
     uint64_t stop_usec;        /* from stop to cont's answer; 0: not stopped */
     size_t disks_n;
     size_t notes_n, notes_more;
+
+    /* Of an exposure. */
+    bool is_exposed;         /* now */
+    bool was_exposed;
+    bool from_repository;    /* its point is served, not QEMU's export */
+    const char *since, *checkpoint; /* as asked for; "" */
+    const char *end_reason;  /* why it ended other than by release; "" */
+    uint64_t lease_until_usec, exposed_usec, unexposed_usec; /* CLOCK_MONOTONIC; 0: not yet */
+    uint64_t fleece_bytes;   /* what its fleecing images hold */
+    uint64_t clients, sent_bytes;
 };
 void window_look(const struct window *w, struct window_view *ret);
 void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret);
@@ -192,6 +241,12 @@ const char *window_note(const struct window *w, size_t i);
 
 /* {"before_freeze":...,"after_thaw":...}: null where there was none, "done", or what it failed by. */
 void window_print_hooks(const struct window *w, struct wire_text *t);
+/* The context that tells clients of an exposure what changed: an NBD metadata context of this name behind
+ * "qemu:dirty-bitmap:". */
+#define WINDOW_SINCE_BITMAP "ballast-since"
+
+/* Where clients connect to for disk i. */
+void window_server_path(const struct window *w, size_t i, char ret[WINDOW_SOCKET_SIZE]);
 
 /* Name and number of each step, for the manual and tests: NULL behind the last. */
 const char *window_step_name(unsigned number);

@@ -70,8 +70,9 @@ void window_build_filter(struct window *w, struct window_disk *d, struct wire_te
 
 void window_sent_filter(struct window *w, struct window_disk *d)
 {
-    (void)w;
     d->filter_there = true;
+    if (!w->checkpoint_utc_usec) /* no bitmap was switched: the guest stands still, it is the same instant */
+        w->checkpoint_utc_usec = w->utc_usec;
 }
 
 void window_build_plug(struct window *w, struct window_disk *d, struct wire_text *t)

@@ -79,7 +79,7 @@ void window_look(const struct window *w, struct window_view *ret)
         .step_number = at + 1,
         .phase = window_steps[at].phase,
         .done = w->finished,
-        .failed = w->failed && !w->committed,
+        .failed = w->failed && !(w->committed && w->config.mode == WINDOW_BACKUP),
         .error = w->error.text,
         .hint = w->hint,
         .failed_step = w->failed_step,
@@ -95,6 +95,18 @@ void window_look(const struct window *w, struct window_view *ret)
         .disks_n = w->disks_n,
         .notes_n = w->notes_n,
         .notes_more = w->notes_more,
+        .is_exposed = w->is_exposed,
+        .was_exposed = w->was_exposed,
+        .from_repository = w->from_repository,
+        .since = w->config.since ? w->config.since : "",
+        .checkpoint = w->config.checkpoint ? w->config.checkpoint : "",
+        .end_reason = w->end_reason,
+        .lease_until_usec = w->lease_until_usec,
+        .exposed_usec = w->exposed_usec,
+        .unexposed_usec = w->unexposed_usec,
+        .fleece_bytes = w->fleece_bytes,
+        .clients = w->clients,
+        .sent_bytes = w->sent_bytes,
     };
 }
 
@@ -109,6 +121,7 @@ void window_look_disk(const struct window *w, size_t i, struct window_disk_view 
         .kind = d->plan.base ? WINDOW_INCREMENTAL : WINDOW_FULL,
         .dirty_bytes = d->dirty_bytes,
         .pushed_bytes = d->pushed_bytes,
+        .tells_changes = d->since_there,
     };
 }
 

@@ -97,7 +97,7 @@ static bool is_ours(const char *name)
 }
 
 /* What an earlier backup left in QEMU goes first; that is tried once. */
-static int undo_first(struct window *w, struct err *e)
+int window_undo_first(struct window *w, struct err *e)
 {
     if (w->recovered) {
         window_set_hint(w, "its name begins with 'ballast-' in query-jobs or query-named-block-nodes of QEMU; shut the "
@@ -129,7 +129,7 @@ int window_take_jobs(struct window *w, struct window_disk *d, struct json_object
         return err_set(e, EBUSY, "another program runs a job of type '%s' ('%s') on the disks of guest '%s'",
                        text_show(type, strlen(type)).s, text_show(id, strlen(id)).s, w->config.guest);
     }
-    return ours ? undo_first(w, e) : 0;
+    return ours ? window_undo_first(w, e) : 0;
 }
 
 /* "/machine/peripheral/vda/virtio-backend" and "vda" -> "vda"; what has no name of its own -> QEMU's, or "disk3". */
@@ -240,7 +240,7 @@ int window_take_blocks(struct window *w, struct window_disk *d, struct json_obje
         }
     }
     if (r == 0 && ours)
-        return undo_first(w, e);
+        return window_undo_first(w, e);
     if (r == 0 && w->disks_n == 0) {
         window_set_hint(w, "nothing of it is backed up: its definition alone is no point");
         return err_set(e, ENOENT, "guest '%s' has no disk that can be backed up", w->config.guest);
@@ -256,7 +256,7 @@ int window_take_nodes(struct window *w, struct window_disk *d, struct json_objec
 
         (void)qmp_get_string(json_object_array_get_idx(v, i), "node-name", &name);
         if (is_ours(name))
-            return undo_first(w, e);
+            return window_undo_first(w, e);
     }
     w->nodes = json_object_get(v); /* bitmaps are read from it when the repository's name is known */
     return 0;
@@ -279,6 +279,10 @@ void window_print_helper_names(const struct window *w, struct wire_text *t)
     }
     (void)snprintf(path, sizeof(path), "%s/%s.job", w->config.socket_dir, w->config.guest);
     wire_text_string(t, path);
+    if (w->mode == WINDOW_EXPOSE || w->config.exposed_before) {
+        wire_text_adds(t, ",");
+        window_print_exposed_names(w, t);
+    }
     wire_text_adds(t, "]");
 }
 
@@ -288,9 +292,13 @@ void window_build_prepare(struct window *w, struct window_disk *d, struct wire_t
 
     (void)d;
     wire_text_adds(t, "{");
-    window_print_text(t, "repository", w->config.repository);
-    wire_text_adds(t, ",");
     window_print_text(t, "identity", w->config.identity);
+    if (w->mode == WINDOW_EXPOSE)
+        window_print_exposed(w, t);
+    else
+        wire_text_adds(t, ",");
+    if (w->mode == WINDOW_BACKUP)
+        window_print_text(t, "repository", w->config.repository);
     (void)snprintf(path, sizeof(path), "%s/%s.job", w->config.socket_dir, w->config.guest);
     wire_text_adds(t, ",");
     window_print_text(t, "note", path);
@@ -391,6 +399,8 @@ int window_take_prepare(struct window *w, struct window_disk *d, struct json_obj
         window_set_hint(w, "%s", hint);
         return err_set(e, EIO, "%s", error);
     }
+    if (w->mode == WINDOW_EXPOSE)
+        return window_plan_exposed(w, v, e);
     if (!qmp_get_string(v, "repository_name", &name) || strlen(name) > 32 ||
         !qmp_get_u64(v, "chunk_bytes", &w->chunk_bytes))
         return err_set(e, EPROTO, "ballast-prepare answered without the repository's name");

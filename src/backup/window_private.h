@@ -12,6 +12,7 @@
 #define WINDOW_NODE_ACCESS "ballast-acc-"
 #define WINDOW_NODE_TARGET "ballast-tg-"
 #define WINDOW_JOB "ballast-job-"
+#define WINDOW_EXPORT "ballast-ex-"
 #define WINDOW_JOB_BITMAP "ballast-cp"
 
 /* A filter whose fleecing image does not take a guest's old data for so long breaks the snapshot, not the guest. */
@@ -31,6 +32,13 @@
 #define WINDOW_READY_USEC 60000000ULL      /* ballast-copy reads the parents' indexes */
 #define WINDOW_COMMIT_USEC 3600000000ULL   /* what is queued must be written and synced */
 #define WINDOW_COPY_END_USEC 10000000ULL
+#define WINDOW_SERVER_USEC 10000000ULL     /* it only answers; one that is stopped holds connections, so it goes early */
+#define WINDOW_STATUS_USEC 500000ULL       /* a lease ends so late at most */
+
+#define WINDOW_CHECKPOINT "ballast-x-"     /* bitmaps of checkpoints; no repository's name is 'x' */
+#define WINDOW_CHECKPOINT_BYTES 65536U     /* their granularity: a cluster of qcow2; 2 MiB of memory for 1 TiB */
+#define WINDOW_CHECKPOINTS_MAX 16          /* on a disk: each costs every write of the guest a little */
+#define WINDOW_CLIENTS_MAX 20              /* of QEMU's NBD server: the relay's 16, its own look, spare ones */
 
 struct window_disk {
     char name[WINDOW_NAME_SIZE];
@@ -47,14 +55,23 @@ struct window_disk {
     char fleece[WINDOW_PATH_SIZE];
     char socket[WINDOW_SOCKET_SIZE];
 
+    /* of an exposure */
+    bool in_iothread;
+    char since[2][WINDOW_NAME_SIZE + 24]; /* bitmaps that together tell what changed; "": none */
+    bool checkpointed;               /* one of that name was added */
+    bool checkpoint_old, forgets;    /* a bitmap of the name to be added, or to be forgotten, is there */
+    bool since_there;
+
     /* in QEMU: sent, or seen */
+    bool export_there;
     bool fleece_there, filter_there, plugged, access_there, target_there, job_there, job_concluded;
     uint64_t pushed_bytes;
 };
 
 struct window {
     struct window_config config;
-    char texts[1024 + 6 * WINDOW_PATH_SIZE]; /* what config points to */
+    char texts[1536 + 6 * WINDOW_PATH_SIZE]; /* what config points to */
+    enum window_mode mode;                   /* an exposure may go over to a backup */
     struct window_env env;
     uint64_t now_usec;
     int64_t utc_usec;
@@ -112,6 +129,14 @@ struct window {
 
     bool hook_sent; /* the one after the thaw is owed */
     char hook_before[WINDOW_TEXT_SIZE], hook_after[WINDOW_TEXT_SIZE]; /* "": none; "done"; what it failed by */
+    /* an exposure */
+    bool from_repository, has_iothreads;
+    bool nbd_there, server_there, directory_there;
+    bool is_exposed, was_exposed, released;
+    char forget[WINDOW_CHECKPOINT_SIZE]; /* "": none */
+    char end_reason[WINDOW_TEXT_SIZE];
+    uint64_t lease_until_usec, exposed_usec, unexposed_usec;
+    uint64_t fleece_bytes, clients, sent_bytes;
 
     bool job_failed; /* a job of QEMU's has ended too early */
     bool copier_there, copied, finish_sent, committed;
@@ -142,7 +167,9 @@ struct window_step {
     void (*sent)(struct window *w, struct window_disk *d);
     uint64_t (*deadline_usec)(const struct window *w);
     uint64_t poll_usec; /* between tries */
+    unsigned modes; /* of enum window_mode, one bit each, in which it is taken; 0: all */
 };
+#define WINDOW_ONLY(mode) (1U << (mode))
 
 extern const struct window_step window_steps[];
 extern const unsigned window_step_count;
@@ -297,3 +324,56 @@ int window_take_filter_gone(struct window *w, struct window_disk *d, struct json
 int window_take_fleece_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 int window_take_unplugged(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 int window_look_again(struct window *w, struct window_disk *d, struct err *e);
+
+/* window_undo.c: the number behind prefix; false: not such a name, or not one that we give */
+bool window_number_of(const char *name, const char *prefix, size_t *ret);
+struct window_disk *window_disk_numbered(struct window *w, size_t number);
+
+/* window_prepare.c */
+int window_undo_first(struct window *w, struct err *e);
+
+/* window_expose.c */
+int window_forget(struct window *w, const char *name, struct err *e); /* as window_release() says */
+int window_take_iothreads(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+bool window_has_iothreads(const struct window *w, const struct window_disk *d);
+void window_build_iothread(struct window *w, struct window_disk *d, struct wire_text *t);
+int window_take_iothread(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_iothread_refused(struct window *w, struct window_disk *d, struct err *e);
+int window_take_exports(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+void window_print_exposed(struct window *w, struct wire_text *t);
+int window_plan_exposed(struct window *w, struct json_object *prepared, struct err *e);
+bool window_needs_checkpoint_old(const struct window *w, const struct window_disk *d);
+void window_build_checkpoint_old(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_build_nbd(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_nbd(struct window *w, struct window_disk *d);
+int window_nbd_refused(struct window *w, struct window_disk *d, struct err *e);
+bool window_needs_checkpoint(const struct window *w, const struct window_disk *d);
+void window_build_checkpoint(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_checkpoint(struct window *w, struct window_disk *d);
+bool window_needs_since(const struct window *w, const struct window_disk *d);
+void window_build_since(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_since(struct window *w, struct window_disk *d);
+void window_build_export(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_export(struct window *w, struct window_disk *d);
+void window_build_relay(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_sent_server(struct window *w, struct window_disk *d);
+int window_take_status_exposed(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_server_gone_refused(struct window *w, struct window_disk *d, struct err *e);
+bool window_has_server(const struct window *w, const struct window_disk *d);
+int window_take_server_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+int window_take_exports_left(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+bool window_has_export(const struct window *w, const struct window_disk *d);
+bool window_has_any_export(const struct window *w, const struct window_disk *d);
+void window_build_drop_export(struct window *w, struct window_disk *d, struct wire_text *t);
+int window_take_exports_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+bool window_has_nbd(const struct window *w, const struct window_disk *d);
+int window_take_nbd_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+bool window_needs_checkpoint_settled(const struct window *w, const struct window_disk *d);
+void window_build_checkpoint_settled(struct window *w, struct window_disk *d, struct wire_text *t);
+int window_checkpoint_unsettled(struct window *w, struct window_disk *d, struct err *e);
+int window_nbd_gone_refused(struct window *w, struct window_disk *d, struct err *e);
+bool window_needs_served_remove(const struct window *w, const struct window_disk *d);
+void window_build_served_remove(struct window *w, struct window_disk *d, struct wire_text *t);
+bool window_needs_serve(const struct window *w, const struct window_disk *d);
+void window_build_serve(struct window *w, struct window_disk *d, struct wire_text *t);
+void window_print_exposed_names(const struct window *w, struct wire_text *t); /* what ballast-prepare is to remove */

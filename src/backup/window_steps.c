@@ -59,11 +59,20 @@ static uint64_t within_copy_end(const struct window *w)
     return WINDOW_COPY_END_USEC;
 }
 
+static uint64_t within_server(const struct window *w)
+{
+    (void)w;
+    return WINDOW_SERVER_USEC;
+}
+
 static uint64_t within_now(const struct window *w)
 {
     (void)w;
     return 0;
 }
+
+#define ONLY_BACKUP .modes = WINDOW_ONLY(WINDOW_BACKUP)
+#define ONLY_EXPOSE .modes = WINDOW_ONLY(WINDOW_EXPOSE)
 
 const struct window_step window_steps[] = {
     {"status", WINDOW_PREPARE, WINDOW_MONITOR, "query-status", .take = window_take_status},
@@ -72,10 +81,18 @@ const struct window_step window_steps[] = {
     {"jobs", WINDOW_PREPARE, WINDOW_MONITOR, "query-jobs", .take = window_take_jobs},
     {"disks", WINDOW_PREPARE, WINDOW_MONITOR, "query-block", .take = window_take_blocks},
     {"nodes", WINDOW_PREPARE, WINDOW_MONITOR, "query-named-block-nodes", .build = window_build_flat, .take = window_take_nodes},
+    {"iothreads", WINDOW_PREPARE, WINDOW_MONITOR, "query-iothreads", .take = window_take_iothreads, ONLY_EXPOSE},
+    {"iothread", WINDOW_PREPARE, WINDOW_MONITOR, "qom-get", true, .needed = window_has_iothreads, .build = window_build_iothread,
+     .take = window_take_iothread, .refused = window_iothread_refused, ONLY_EXPOSE},
+    {"exports", WINDOW_PREPARE, WINDOW_MONITOR, "query-block-exports", .take = window_take_exports, ONLY_EXPOSE},
     {"prepare", WINDOW_PREPARE, WINDOW_HELPER, "prepare", .build = window_build_prepare, .take = window_take_prepare,
      .deadline_usec = within_helper},
     {"repair-bitmaps", WINDOW_PREPARE, WINDOW_MONITOR, "transaction", .needed = window_needs_bitmap_repair,
      .build = window_build_bitmap_repair},
+    {"checkpoint-old", WINDOW_PREPARE, WINDOW_MONITOR, "transaction", .needed = window_needs_checkpoint_old,
+     .build = window_build_checkpoint_old, ONLY_EXPOSE},
+    {"nbd", WINDOW_PREPARE, WINDOW_MONITOR, "nbd-server-start", .build = window_build_nbd, .sent = window_sent_nbd,
+     .refused = window_nbd_refused, ONLY_EXPOSE},
     {"agent", WINDOW_PREPARE, WINDOW_AGENT, "guest-info", .needed = window_needs_agent, .take = window_take_agent_info,
      .refused = window_agent_refused, .deadline_usec = within_agent},
     {"mounts", WINDOW_PREPARE, WINDOW_AGENT, "guest-get-fsinfo", .needed = window_needs_agent,
@@ -98,13 +115,17 @@ const struct window_step window_steps[] = {
     {"stop", WINDOW_WINDOW, WINDOW_MONITOR, "stop", .needed = window_needs_stop, .sent = window_sent_stop,
      .deadline_usec = within_checkpoint},
     {"bitmaps", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .build = window_build_switch, .sent = window_sent_switch,
-     .deadline_usec = within_checkpoint},
+     .deadline_usec = within_checkpoint, ONLY_BACKUP},
+    {"checkpoint", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .needed = window_needs_checkpoint, .build = window_build_checkpoint,
+     .sent = window_sent_checkpoint, .deadline_usec = within_checkpoint, ONLY_EXPOSE},
     {"filter", WINDOW_WINDOW, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_filter, .sent = window_sent_filter,
      .deadline_usec = within_checkpoint},
     {"plug", WINDOW_WINDOW, WINDOW_MONITOR, "qom-set", true, .build = window_build_plug, .sent = window_sent_plug,
      .deadline_usec = within_checkpoint},
     {"access", WINDOW_WINDOW, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_access, .sent = window_sent_access,
      .deadline_usec = within_checkpoint},
+    {"since", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .needed = window_needs_since, .build = window_build_since,
+     .sent = window_sent_since, .deadline_usec = within_checkpoint, ONLY_EXPOSE},
 
     {"cont", WINDOW_CLOSE, WINDOW_MONITOR, "cont", .needed = window_needs_cont, .take = window_take_cont, .refused = window_cont_refused,
      .deadline_usec = within_thaw, .poll_usec = WINDOW_HOLD_POLL_USEC},
@@ -119,15 +140,34 @@ const struct window_step window_steps[] = {
      .take = window_take_hook_after, .refused = window_hook_after_refused, .deadline_usec = window_within_hook},
 
     {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .needed = window_has_incremental, .build = window_build_flat,
-     .take = window_take_dirty},
+     .take = window_take_dirty, ONLY_BACKUP},
     {"copier", WINDOW_COPY, WINDOW_COPIER, "job", .build = window_build_job, .sent = window_sent_job, .take = window_take_job,
-     .deadline_usec = within_ready},
-    {"target", WINDOW_COPY, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_target, .sent = window_sent_target},
-    {"push", WINDOW_COPY, WINDOW_MONITOR, "transaction", .build = window_build_push, .sent = window_sent_push},
-    {"pushed", WINDOW_COPY, WINDOW_MONITOR, "query-jobs", .take = window_take_pushed, .poll_usec = WINDOW_POLL_USEC},
+     .deadline_usec = within_ready, ONLY_BACKUP},
+    {"target", WINDOW_COPY, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_target, .sent = window_sent_target,
+     ONLY_BACKUP},
+    {"push", WINDOW_COPY, WINDOW_MONITOR, "transaction", .build = window_build_push, .sent = window_sent_push,
+     ONLY_BACKUP},
+    {"pushed", WINDOW_COPY, WINDOW_MONITOR, "query-jobs", .take = window_take_pushed, .poll_usec = WINDOW_POLL_USEC, ONLY_BACKUP},
+
+    {"export", WINDOW_COPY, WINDOW_MONITOR, "block-export-add", true, .build = window_build_export, .sent = window_sent_export,
+     ONLY_EXPOSE},
+    {"relay", WINDOW_COPY, WINDOW_SERVER, "relay", .build = window_build_relay, .sent = window_sent_server,
+     .deadline_usec = within_server, ONLY_EXPOSE},
+    {"exposed", WINDOW_COPY, WINDOW_SERVER, "status", .take = window_take_status_exposed, .deadline_usec = within_server,
+     .poll_usec = WINDOW_STATUS_USEC, ONLY_EXPOSE},
 
     {"copier-end", WINDOW_TEARDOWN, WINDOW_COPIER, "cancel", .needed = window_needs_copy_end, .take = window_take_copy_end,
      .deadline_usec = within_copy_end},
+    {"server-end", WINDOW_TEARDOWN, WINDOW_SERVER, "end", .needed = window_has_server, .take = window_take_server_gone,
+     .refused = window_server_gone_refused, .deadline_usec = within_server},
+    {"exports-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-block-exports", .needed = window_needs_undo,
+     .take = window_take_exports_left, .refused = window_look_again, .poll_usec = WINDOW_POLL_USEC},
+    {"export-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "block-export-del", true, .needed = window_has_export,
+     .build = window_build_drop_export, .refused = window_ignore},
+    {"export-ends", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-block-exports", .needed = window_has_any_export,
+     .take = window_take_exports_gone, .refused = window_look_again, .poll_usec = WINDOW_SYNC_POLL_USEC},
+    {"nbd-stop", WINDOW_TEARDOWN, WINDOW_MONITOR, "nbd-server-stop", .needed = window_has_nbd, .take = window_take_nbd_gone,
+     .refused = window_nbd_gone_refused},
     {"jobs-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-jobs", .needed = window_needs_undo,
      .take = window_take_jobs_left,
      .refused = window_look_again, .poll_usec = WINDOW_POLL_USEC},
@@ -166,8 +206,18 @@ const struct window_step window_steps[] = {
      .deadline_usec = within_helper},
 
     {"finish", WINDOW_SETTLE, WINDOW_COPIER, "finish", .needed = window_needs_finish, .build = window_build_finish,
-     .sent = window_sent_finish, .take = window_take_finish, .deadline_usec = within_commit},
+     .sent = window_sent_finish, .take = window_take_finish, .deadline_usec = within_commit, ONLY_BACKUP},
     {"settle-bitmaps", WINDOW_SETTLE, WINDOW_MONITOR, "transaction", .needed = window_needs_bitmaps, .build = window_build_bitmaps,
-     .refused = window_bitmaps_refused},
+     .refused = window_bitmaps_refused, ONLY_BACKUP},
+    {"settle-checkpoints", WINDOW_SETTLE, WINDOW_MONITOR, "transaction", .needed = window_needs_checkpoint_settled,
+     .build = window_build_checkpoint_settled, .refused = window_checkpoint_unsettled, ONLY_EXPOSE},
+    {"serve", WINDOW_SETTLE, WINDOW_SERVER, "serve", .needed = window_needs_serve, .build = window_build_serve,
+     .sent = window_sent_server, .deadline_usec = within_ready},
+    {"served", WINDOW_SETTLE, WINDOW_SERVER, "status", .needed = window_has_server, .take = window_take_status_exposed,
+     .deadline_usec = within_server, .poll_usec = WINDOW_STATUS_USEC},
+    {"serve-end", WINDOW_SETTLE, WINDOW_SERVER, "end", .needed = window_has_server, .take = window_take_server_gone,
+     .refused = window_server_gone_refused, .deadline_usec = within_server},
+    {"serve-remove", WINDOW_SETTLE, WINDOW_HELPER, "remove", .needed = window_needs_served_remove,
+     .build = window_build_served_remove, .deadline_usec = within_helper},
 };
 const unsigned window_step_count = sizeof(window_steps) / sizeof(window_steps[0]);

@@ -17,13 +17,13 @@
 bool window_needs_undo(const struct window *w, const struct window_disk *d)
 {
     (void)d;
-    if (w->config.recover || w->resume)
+    if (w->config.recover || w->resume || w->nbd_there)
         return true;
     for (size_t i = 0; i < w->disks_n; i++) {
         const struct window_disk *disk = &w->disks[i];
 
         if (disk->fleece_there || disk->filter_there || disk->plugged || disk->access_there || disk->target_there ||
-            disk->job_there)
+            disk->job_there || disk->export_there)
             return true;
     }
     return false;
@@ -37,7 +37,7 @@ int window_look_again(struct window *w, struct window_disk *d, struct err *e)
 }
 
 /* The number behind prefix; false: not such a name, or not one that we give. */
-static bool number_of(const char *name, const char *prefix, size_t *ret)
+bool window_number_of(const char *name, const char *prefix, size_t *ret)
 {
     const char *digits = name + strlen(prefix);
 
@@ -49,7 +49,7 @@ static bool number_of(const char *name, const char *prefix, size_t *ret)
 }
 
 /* The disk of that number; after a restart they are known only by this. */
-static struct window_disk *disk_numbered(struct window *w, size_t number)
+struct window_disk *window_disk_numbered(struct window *w, size_t number)
 {
     while (w->disks_n <= number)
         w->disks[w->disks_n++] = (struct window_disk){0};
@@ -69,9 +69,9 @@ static void look_at_jobs(struct window *w, struct json_object *v)
 
         (void)qmp_get_string(job, "id", &id);
         (void)qmp_get_string(job, "status", &status);
-        if (!number_of(id, WINDOW_JOB, &number))
+        if (!window_number_of(id, WINDOW_JOB, &number))
             continue;
-        d = disk_numbered(w, number);
+        d = window_disk_numbered(w, number);
         d->job_there = true;
         d->job_concluded = strcmp(status, "concluded") == 0;
         (void)qmp_get_u64(job, "current-progress", &d->pushed_bytes);
@@ -86,7 +86,7 @@ static struct json_object *job_of(struct json_object *v, const struct window *w,
     for (size_t i = 0; json_object_is_type(v, json_type_array) && i < json_object_array_length(v); i++) {
         struct json_object *job = json_object_array_get_idx(v, i);
 
-        if (qmp_get_string(job, "id", &id) && number_of(id, WINDOW_JOB, &number) && number == window_disk_index(w, d))
+        if (qmp_get_string(job, "id", &id) && window_number_of(id, WINDOW_JOB, &number) && number == window_disk_index(w, d))
             return job;
     }
     return NULL;
@@ -155,14 +155,14 @@ int window_take_nodes_left(struct window *w, struct window_disk *d, struct json_
         size_t n;
 
         (void)qmp_get_string(json_object_array_get_idx(v, i), "node-name", &name);
-        if (number_of(name, WINDOW_NODE_FLEECE, &n))
-            disk_numbered(w, n)->fleece_there = true;
-        else if (number_of(name, WINDOW_NODE_FILTER, &n))
-            disk_numbered(w, n)->filter_there = true;
-        else if (number_of(name, WINDOW_NODE_ACCESS, &n))
-            disk_numbered(w, n)->access_there = true;
-        else if (number_of(name, WINDOW_NODE_TARGET, &n))
-            disk_numbered(w, n)->target_there = true;
+        if (window_number_of(name, WINDOW_NODE_FLEECE, &n))
+            window_disk_numbered(w, n)->fleece_there = true;
+        else if (window_number_of(name, WINDOW_NODE_FILTER, &n))
+            window_disk_numbered(w, n)->filter_there = true;
+        else if (window_number_of(name, WINDOW_NODE_ACCESS, &n))
+            window_disk_numbered(w, n)->access_there = true;
+        else if (window_number_of(name, WINDOW_NODE_TARGET, &n))
+            window_disk_numbered(w, n)->target_there = true;
     }
     window_read_bitmaps(w, v);
     return 0;
@@ -183,9 +183,9 @@ int window_take_blocks_left(struct window *w, struct window_disk *d, struct json
         size_t n;
 
         if (!qmp_get_object(block, "inserted", &inserted) || !qmp_get_string(inserted, "node-name", &node) ||
-            !number_of(node, WINDOW_NODE_FILTER, &n))
+            !window_number_of(node, WINDOW_NODE_FILTER, &n))
             continue;
-        disk = disk_numbered(w, n);
+        disk = window_disk_numbered(w, n);
         (void)qmp_get_string(block, "qdev", &qdev);
         disk->plugged = qdev[0] && strlen(qdev) < sizeof(disk->device);
         if (disk->plugged)
@@ -234,9 +234,9 @@ int window_take_graph(struct window *w, struct window_disk *d, struct json_objec
 
         if (!qmp_get_u64(edge, "parent", &parent) || !qmp_get_u64(edge, "child", &child) ||
             !qmp_get_string(edge, "name", &role) || strcmp(role, "file") != 0 ||
-            !number_of(graph_name(nodes, parent), WINDOW_NODE_FILTER, &n))
+            !window_number_of(graph_name(nodes, parent), WINDOW_NODE_FILTER, &n))
             continue;
-        disk = disk_numbered(w, n);
+        disk = window_disk_numbered(w, n);
         if (!disk->node[0] && strlen(graph_name(nodes, child)) < sizeof(disk->node))
             (void)snprintf(disk->node, sizeof(disk->node), "%s", graph_name(nodes, child));
     }
@@ -380,7 +380,7 @@ void window_build_remove(struct window *w, struct window_disk *d, struct wire_te
 bool window_has_fleece_files(const struct window *w, const struct window_disk *d)
 {
     (void)d;
-    return w->disks_n > 0 && (w->config.recover || w->resume || w->disks[0].fleece[0]);
+    return w->config.recover || w->resume || (w->disks_n > 0 && w->disks[0].fleece[0]);
 }
 
 /* ---- what has left */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,13 +164,13 @@ static int run_qemu_img(const char *path, uint64_t size_bytes, struct err *e)
 }
 
 /* The user that QEMU runs as must be able to open it; nobody else. */
-static int give_to_qemu(const char *path, pid_t pid, struct err *e)
+static int give_to_qemu(const char *path, mode_t mode, pid_t pid, struct err *e)
 {
     struct stat st;
     char proc[64];
 
     (void)snprintf(proc, sizeof(proc), "/proc/%ld", (long)pid);
-    if (chmod(path, 0600) < 0)
+    if (chmod(path, mode) < 0)
         return err_set(e, errno, "cannot set the mode of '%s': %s", path, strerror(errno));
     if (pid <= 0 || stat(proc, &st) < 0 || st.st_uid == geteuid())
         return 0;
@@ -201,9 +202,26 @@ int prepare_fleece(struct json_object *list, pid_t pid, struct err *e)
         if (r == 0)
             r = run_qemu_img(path, size, e);
         if (r == 0)
-            r = give_to_qemu(path, pid, e);
+            r = give_to_qemu(path, 0600, pid, e);
     }
     return r;
+}
+
+/* Nothing may be in it: a socket that somebody put there would be taken for QEMU's. */
+int prepare_expose(const char *path, pid_t pid, struct err *e)
+{
+    char old[PATH_MAX];
+    int r = make_directory(path, 0711, e);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(old, sizeof(old), "%s/qemu.nbd", path);
+    (void)unlink(old); /* where it can't be, rmdir() tells */
+    if (rmdir(path) < 0 && errno != ENOENT)
+        return err_set(e, errno, "cannot remove the old '%s': %s", path, strerror(errno));
+    if (mkdir(path, 0700) < 0)
+        return err_set(e, errno, "cannot make the directory '%s': %s", path, strerror(errno));
+    return give_to_qemu(path, 0700, pid, e);
 }
 
 int prepare_note(const char *path, struct err *e)
@@ -224,7 +242,11 @@ int prepare_remove(struct json_object *list, struct err *e)
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         struct json_object *path = json_object_array_get_idx(list, i);
 
-        if (json_object_is_type(path, json_type_string) && unlink(json_object_get_string(path)) < 0 && errno != ENOENT)
+        if (!json_object_is_type(path, json_type_string) || unlink(json_object_get_string(path)) == 0)
+            continue;
+        if (errno == EISDIR && rmdir(json_object_get_string(path)) == 0)
+            continue;
+        if (errno != ENOENT)
             r = err_set(e, errno, "cannot remove '%s': %s", json_object_get_string(path), strerror(errno));
     }
     return r;

@@ -28,6 +28,9 @@ void prepare_definition(pid_t pid, struct wire_text *t);
 /* Makes the fleecing images ([{"path":..., "size_bytes":N}]) anew, for the user who runs `pid` to open. */
 int prepare_fleece(struct json_object *list, pid_t pid, struct err *e);
 
+/* Makes the directory in which QEMU (`pid`) puts the socket of its NBD server: only its user and root get in. */
+int prepare_expose(const char *path, pid_t pid, struct err *e);
+
 /* Makes an empty file, and its directory. */
 int prepare_note(const char *path, struct err *e);
 
@@ -36,10 +39,5 @@ int prepare_note(const char *path, struct err *e);
 int prepare_tidy(const char *repository, const char *identity, const char *keep, bool sweep, struct wire_text *t,
                  struct err *e);
 
-/* Verifies a repository, all of it or a sample (hundredths of a percent of its chunks), and keeps the result there; or only
- * reads the last result: "verified":{"time_sec","damaged","victims"} or null as member of an answer (repo_verify.h). */
-int prepare_verify(const char *repository, unsigned sample, struct wire_text *t, struct err *e);
-int prepare_verified(const char *repository, struct wire_text *t, struct err *e);
-
-/* Removes files ([PATH, ...]); what is not there is fine. */
+/* Removes files and empty directories ([PATH, ...]); what is not there is fine. */
 int prepare_remove(struct json_object *list, struct err *e);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,32 +18,25 @@
  * standard input; answers with one line. Of no use by hand.
  *
  *     {"repository":PATH,"identity":NAME,"note":PATH,"pid":N,"fleece":[{"path":PATH,"size_bytes":N}]}
+ *     {"identity":NAME,"expose":PATH,"note":PATH,...}   before an exposure; with "repository" where its newest point is asked for
  *     {"remove":[PATH,...]}
- *     {"verify":PATH,"sample":N}, {"verified":PATH}
  *     {"hook":NAME,"note":PATH,...}  hook.h
  *     {"tidy":PATH,"identity":NAME,"keep":RULES,"sweep":BOOL}  after a backup by schedule */
 
 #define ORDER_MAX (64U << 10)
-#define SAMPLE_ALL 10000U
 
 static int prepare(struct json_object *order, struct wire_text *t, struct wire_error *ret, struct err *e)
 {
-    const char *repository, *identity, *note, *keep;
+    const char *repository = NULL, *identity, *note, *keep, *expose = NULL;
     bool sweep = false;
     struct json_object *list;
-    uint64_t pid = 0, sample;
+    uint64_t pid = 0;
     int r;
 
     if (qmp_get_array(order, "remove", &list))
         return prepare_remove(list, e);
     if (json_object_object_get_ex(order, "hook", NULL))
         return hook_order(order, STDOUT_FILENO, t, e);
-    if (qmp_get_string(order, "verified", &repository))
-        return prepare_verified(repository, t, e);
-    if (qmp_get_string(order, "verify", &repository))
-        return qmp_get_u64(order, "sample", &sample) && sample > 0 && sample <= SAMPLE_ALL
-                   ? prepare_verify(repository, (unsigned)sample, t, e)
-                   : err_set(e, EINVAL, "an order without its sample");
     if (qmp_get_string(order, "tidy", &repository)) {
         (void)qmp_get_bool(order, "sweep", &sweep);
         if (!qmp_get_string(order, "identity", &identity) || !qmp_get_string(order, "keep", &keep))
@@ -52,10 +44,11 @@ static int prepare(struct json_object *order, struct wire_text *t, struct wire_e
         return prepare_tidy(repository, identity, keep, sweep, t, e);
     }
     (void)qmp_get_u64(order, "pid", &pid);
-    if (!qmp_get_string(order, "repository", &repository) || !qmp_get_string(order, "identity", &identity) ||
+    (void)qmp_get_string(order, "expose", &expose);
+    if ((!qmp_get_string(order, "repository", &repository) && !expose) || !qmp_get_string(order, "identity", &identity) ||
         !qmp_get_string(order, "note", &note) || !qmp_get_array(order, "fleece", &list))
         return err_set(e, EINVAL, "an order that lacks something");
-    r = prepare_repository(repository, identity, t, e);
+    r = repository ? prepare_repository(repository, identity, t, e) : 0;
     if (r < 0) {
         (void)snprintf(ret->hint, sizeof(ret->hint), "see the repository: ballast backup list; a new one is made by ballast "
                        "backup init");
@@ -63,6 +56,8 @@ static int prepare(struct json_object *order, struct wire_text *t, struct wire_e
     }
     prepare_definition((pid_t)pid, t);
     r = prepare_note(note, e);
+    if (r == 0 && expose)
+        r = prepare_expose(expose, (pid_t)pid, e);
     if (r == 0)
         r = prepare_fleece(list, (pid_t)pid, e);
     if (r == -ENOSPC)
@@ -81,7 +76,6 @@ int main(void)
     ssize_t n;
     int r;
 
-    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is a full disk: told, not died of */
     while (text && len < ORDER_MAX && (n = read(STDIN_FILENO, text + len, ORDER_MAX - len)) > 0) {
         len += (size_t)n;
         if (memchr(text, '\n', len))

@@ -91,6 +91,9 @@ static int on_send(void *user, const struct window_command *c, struct err *e)
     case WINDOW_COPIER:
         r = backup_job_ask_copier(job, c, e);
         break;
+    case WINDOW_SERVER:
+        r = backup_job_ask_server(job, c, e);
+        break;
     case WINDOW_CLOCK:
     case WINDOW_PEER_COUNT:
         break;
@@ -162,6 +165,7 @@ static void clean_up(struct backup_job *job)
     job->agent = qga_free(job->agent);
     job->helper = child_free(job->helper);
     job->copier = child_free(job->copier);
+    job->server = child_free(job->server);
 }
 
 static int on_clock(sd_event_source *s, uint64_t usec, void *user)
@@ -184,9 +188,13 @@ static int on_clock(sd_event_source *s, uint64_t usec, void *user)
         job->helper = child_free(job->helper);
     if (job->awaited == WINDOW_COPIER && job->copier)
         child_kill(job->copier);
+    if (job->awaited == WINDOW_SERVER)
+        job->server = child_free(job->server);
     (void)err_set(&e, ETIMEDOUT, "%s has not answered '%s' in time",
-                  job->awaited == WINDOW_HELPER ? "ballast-prepare" : job->awaited == WINDOW_COPIER ? "ballast-copy"
-                                                                                                    : "the guardian",
+                  job->awaited == WINDOW_HELPER   ? "ballast-prepare"
+                  : job->awaited == WINDOW_COPIER ? "ballast-copy"
+                  : job->awaited == WINDOW_SERVER ? "ballast-expose"
+                                                  : "the guardian",
                   job->awaited_command);
     backup_job_answer(job, job->awaited, NULL, &e);
     return 0;
@@ -321,7 +329,7 @@ static const struct backup_progress *progress_of(const struct backup_job *job, c
     return NULL;
 }
 
-static void print_text(struct wire_text *t, const char *key, const char *value)
+void backup_job_print_text(struct wire_text *t, const char *key, const char *value)
 {
     wire_text_format(t, ",\"%s\":", key);
     if (value[0])
@@ -358,24 +366,27 @@ void backup_job_print(const struct backup_job *job, struct wire_text *t)
     window_look(job->window, &v);
     wire_text_format(t, "{\"job\":%" PRIu64 ",\"guest\":", job->config.id);
     wire_text_string(t, job->guest);
+    wire_text_format(t, ",\"kind\":\"%s\"", backup_job_is_exposure(job) ? "expose" : "backup");
     wire_text_format(t, ",\"state\":\"%s\",\"phase\":\"%s\",\"step\":%u", !v.done ? "running" : v.failed ? "failed" : "done",
                      phases[v.phase], v.step_number);
-    print_text(t, "step_name", v.step);
+    backup_job_print_text(t, "step_name", v.step);
     wire_text_format(t, ",\"started\":%" PRId64 ",\"ended\":%" PRId64, job->started_sec, job->ended_sec);
-    print_text(t, "consistency", v.checkpoint_utc_usec ? window_consistency_text(v.consistency) : "");
+    backup_job_print_text(t, "consistency", v.checkpoint_utc_usec ? window_consistency_text(v.consistency) : "");
     wire_text_format(t, ",\"freeze_ms\":%" PRIu64 ",\"stall_ms\":%" PRIu64, v.freeze_usec / 1000, v.stop_usec / 1000);
     wire_text_format(t, ",\"file_systems_frozen\":%" PRIu64 ",\"file_systems_thawed\":%" PRIu64, v.frozen_count,
                      v.thawed_count);
-    print_text(t, "point", v.point);
-    print_text(t, "error", v.failed ? v.error : "");
-    print_text(t, "hint", v.failed ? v.hint : "");
-    print_text(t, "failed_step", v.failed ? v.failed_step : "");
-    print_text(t, "left", v.left);
+    backup_job_print_text(t, "point", v.point);
+    backup_job_print_text(t, "error", v.failed ? v.error : "");
+    backup_job_print_text(t, "hint", v.failed ? v.hint : "");
+    backup_job_print_text(t, "failed_step", v.failed ? v.failed_step : "");
+    backup_job_print_text(t, "left", v.left);
     wire_text_adds(t, ",\"hooks\":");
     window_print_hooks(job->window, t);
     wire_text_format(t, ",\"warnings\":%s", v.left[0] || v.hook[0] || (v.checkpoint_utc_usec && v.consistency != WINDOW_FS &&
                      job->config.window.freeze != WINDOW_FREEZE_NEVER) ? "true" : "false");
     print_disks(job, &v, t);
+    if (backup_job_is_exposure(job))
+        backup_job_print_exposure(job, &v, t);
     wire_text_adds(t, ",\"notes\":[");
     for (size_t i = 0; i < v.notes_n; i++) {
         wire_text_adds(t, i ? "," : "");

@@ -41,6 +41,11 @@ uint64_t backup_job_id(const struct backup_job *job);
 const char *backup_job_guest(const struct backup_job *job);
 bool backup_job_is_done(const struct backup_job *job);
 bool backup_job_is_recovery(const struct backup_job *job);
+bool backup_job_is_exposure(const struct backup_job *job);
+
+/* As window_release() and window_renew(); of one that has ended nothing is done. */
+int backup_job_release(struct backup_job *job, const char *forget, struct err *e);
+void backup_job_renew(struct backup_job *job, uint64_t lease_usec);
 void backup_job_look(const struct backup_job *job, struct window_view *ret);
 
 /* A JSON object (docs/api.md, "backup"). */

@@ -27,7 +27,7 @@ struct backup_job {
     char awaited_command[24];
 
     struct qga *agent;
-    struct child *helper, *copier;
+    struct child *helper, *copier, *server;
     bool copier_ready, copier_done;
     char copier_hint[WINDOW_TEXT_SIZE];
 
@@ -50,4 +50,11 @@ int64_t backup_job_utc_usec(void);
 int backup_job_ask_agent(struct backup_job *job, const struct window_command *c, struct err *e);
 int backup_job_ask_guardian(struct backup_job *job, const struct window_command *c, struct err *e);
 int backup_job_ask_helper(struct backup_job *job, const struct window_command *c, struct err *e);
+void backup_job_print_text(struct wire_text *t, const char *key, const char *value); /* with a comma; "": null */
+
+/* backup_job_serve.c */
+int backup_job_ask_server(struct backup_job *job, const struct window_command *c, struct err *e);
+void backup_job_print_exposure(const struct backup_job *job, const struct window_view *v, struct wire_text *t);
+
+/* backup_job_peers.c */
 int backup_job_ask_copier(struct backup_job *job, const struct window_command *c, struct err *e);

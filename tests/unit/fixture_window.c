@@ -102,6 +102,8 @@ static bool is_in_use(const struct stage *s, size_t kind, size_t n)
         return s->nodes[1][n];
     case 1:
         return s->nodes[2][n] || s->plugged[n];
+    case 2:
+        return s->job[n] || s->exports[n];
     default:
         return s->job[n];
     }
@@ -158,7 +160,11 @@ static const char *transact(struct stage *s, struct json_object *a)
         const char *type = text_of(action, "type");
         struct json_object *data = json_object_object_get(action, "data");
 
-        if (strcmp(type, "blockdev-backup") == 0)
+        if (strncmp(text_of(data, "name"), "ballast-x-", 10) == 0) {
+            s->removed_checkpoint = s->removed_checkpoint || (s->added_checkpoint && strcmp(type, "block-dirty-bitmap-remove") == 0);
+            s->removed_old = s->removed_old || strcmp(type, "block-dirty-bitmap-remove") == 0;
+            s->added_checkpoint = s->added_checkpoint || strcmp(type, "block-dirty-bitmap-add") == 0;
+        } else if (strcmp(type, "blockdev-backup") == 0)
             s->job[strcmp(text_of(data, "job-id"), "ballast-job-1") == 0] = true;
         else if (strcmp(type, "block-dirty-bitmap-add") == 0 && strncmp(text_of(data, "node"), "disk", 4) == 0)
             see_added(s, text_of(data, "name"));
@@ -168,6 +174,56 @@ static const char *transact(struct stage *s, struct json_object *a)
             s->dropped_old = true;
     }
     return NULL;
+}
+
+static size_t disk_of(const char *name)
+{
+    return name[0] && name[strlen(name) - 1] == '1' ? 1 : 0;
+}
+
+static const char *change_export(struct stage *s, struct json_object *a, bool is_add)
+{
+    size_t n = disk_of(text_of(a, "id"));
+
+    if (is_add == s->exports[n])
+        return is_add ? "Block export id exists" : "Export not found";
+    if (is_add && (!s->nbd || !s->nodes[2][n]))
+        return "no server, or no node";
+    if (is_add && s->iothread)
+        wrong(s, "an export in a guest with an iothread: aborts QEMU when a client goes");
+    if (is_add && json_object_get_boolean(json_object_object_get(a, "writable")))
+        wrong(s, "a writable export: a client can abort QEMU");
+    if (!is_add && s->server)
+        wrong(s, "an export ended before its clients: one that reads no more hangs QEMU");
+    s->told_changes = s->told_changes || json_object_object_get(a, "bitmaps");
+    s->exports[n] = is_add;
+    return NULL;
+}
+
+static const char *change_nbd(struct stage *s, bool is_start)
+{
+    if (is_start == s->nbd)
+        return is_start ? "NBD server already running" : "NBD server not running";
+    if (!is_start && s->server)
+        wrong(s, "the NBD server ended before its clients");
+    s->nbd = is_start;
+    if (!is_start)
+        s->exports[0] = s->exports[1] = false;
+    return NULL;
+}
+
+static struct json_object *tell_exports(const struct stage *s)
+{
+    char text[512] = "[";
+
+    for (size_t i = 0; i < STAGE_DISKS; i++)
+        if (s->exports[i])
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s{\"id\":\"ballast-ex-%zu\",\"type\":\"nbd\"}",
+                           text[1] ? "," : "", i);
+    if (s->exports_left)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", text[1] ? "," : "", s->exports_left);
+    (void)strcat(text, "]");
+    return json_tokener_parse(text);
 }
 
 static struct json_object *tell_blocks(const struct stage *s)
@@ -239,7 +295,20 @@ static struct json_object *monitor(struct stage *s, const char *command, struct 
         return json_tokener_parse("{\"nodes\":[{\"id\":1,\"name\":\"ballast-cbw-0\"},{\"id\":2,\"name\":\"disk0\"},{\"id\":3,"
                                   "\"name\":\"ballast-cbw-1\"},{\"id\":4,\"name\":\"disk1\"}],\"edges\":[{\"parent\":1,\"child\":2,"
                                   "\"name\":\"file\"},{\"parent\":3,\"child\":4,\"name\":\"file\"}]}");
-    if (strcmp(command, "stop") == 0)
+    if (strcmp(command, "query-block-exports") == 0)
+        return tell_exports(s);
+    if (strcmp(command, "query-iothreads") == 0)
+        return json_tokener_parse(s->iothread ? "[{\"id\":\"io0\"}]" : "[]");
+    if (strcmp(command, "qom-get") == 0) {
+        if (s->iothread && strcmp(s->iothread, "refused") == 0)
+            *ret_error = "Property not found";
+        return json_object_new_string(s->iothread && strstr(text_of(a, "path"), "vdb") ? s->iothread : "");
+    }
+    if (strcmp(command, "block-export-add") == 0 || strcmp(command, "block-export-del") == 0)
+        *ret_error = change_export(s, a, strcmp(command, "block-export-add") == 0);
+    else if (strcmp(command, "nbd-server-start") == 0 || strcmp(command, "nbd-server-stop") == 0)
+        *ret_error = change_nbd(s, strcmp(command, "nbd-server-start") == 0);
+    else if (strcmp(command, "stop") == 0)
         s->stopped = true;
     else if (strcmp(command, "cont") == 0)
         s->stopped = false;
@@ -355,6 +424,32 @@ static struct json_object *others(struct stage *s, const char *command, struct j
     return json_object_new_object();
 }
 
+/* ballast-expose. */
+static struct json_object *serve(struct stage *s, const char *command, int *ret_code, const char **ret_error)
+{
+    char text[128];
+    struct err e = {0};
+
+    if (strcmp(command, "end") == 0) {
+        s->server = false;
+        return NULL;
+    }
+    if (strcmp(command, "status") != 0) {
+        s->server = true;
+        return json_tokener_parse("{\"ready\":true}");
+    }
+    if (!s->server) {
+        *ret_code = EPIPE;
+        *ret_error = "ballast-expose has ended";
+        return NULL;
+    }
+    if (++s->asked == 3 && !s->forgotten && window_release(s->window, s->forget, s->now_usec, &e) < 0)
+        wrong(s, "a release that was refused");
+    (void)snprintf(text, sizeof(text), "{\"status\":true,\"clients\":1,\"sent_bytes\":7,\"fleece_bytes\":4096%s%s%s}",
+                   s->broken ? ",\"broken\":\"" : "", s->broken ? s->broken : "", s->broken ? "\"" : "");
+    return json_tokener_parse(text);
+}
+
 /* ---- the run ---- */
 
 static struct json_object *answer(struct stage *s, const struct sent *c, int *ret_code, const char **ret_error)
@@ -368,6 +463,8 @@ static struct json_object *answer(struct stage *s, const struct sent *c, int *re
         value = monitor(s, c->c.command, arguments, ret_error);
     else if (c->c.peer == WINDOW_AGENT)
         value = agent(s, c->c.command, ret_code, ret_error);
+    else if (c->c.peer == WINDOW_SERVER)
+        value = serve(s, c->c.command, ret_code, ret_error);
     else if (c->c.peer != WINDOW_CLOCK)
         value = others(s, c->c.command, arguments);
     json_object_put(arguments);
@@ -386,6 +483,8 @@ static void lose(struct stage *s, bool gone, bool is_monitors)
         memset(s->nodes, 0, sizeof(s->nodes));
         memset(s->plugged, 0, sizeof(s->plugged));
         memset(s->job, 0, sizeof(s->job));
+        memset(s->exports, 0, sizeof(s->exports));
+        s->nbd = false;
     }
     if (is_monitors)
         window_answer(s->window, NULL, &e, s->now_usec, UTC);
@@ -412,6 +511,8 @@ static bool strike(struct stage *s, const struct sent *c)
         s->now_usec += s->fault == STAGE_ERROR ? 0 : c->c.deadline_usec;
         if (c->c.peer == WINDOW_COPIER)
             s->copier = false; /* one that does not answer is killed */
+        if (c->c.peer == WINDOW_SERVER)
+            s->server = false;
         window_answer(s->window, NULL, &e, s->now_usec, UTC);
         return true;
     case STAGE_LOST:
@@ -480,10 +581,11 @@ void stage_init(struct stage *s)
 bool stage_run(struct stage *s)
 {
     const struct window_config config = {
-        .guest = "g", .identity = "g", .repository = "/srv/backup", .state_dir = "/state", .socket_dir = "/run",
+        .guest = "g", .identity = "g", .repository = s->no_repository ? "" : "/srv/backup", .state_dir = "/state", .socket_dir = "/run",
         .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES, .hook_warns = s->hook_warns,
         .before_freeze = s->hooks ? "/hooks/before" : NULL, .after_thaw = s->hooks ? "/hooks/after" : NULL,
-        .before_usec = 1000000, .after_usec = 1000000};
+        .before_usec = 1000000, .after_usec = 1000000, .mode = s->mode, .since = s->since, .checkpoint = s->checkpoint,
+        .lease_usec = s->forgotten ? WINDOW_LEASE_MIN_USEC : WINDOW_LEASE_DEFAULT_USEC};
     const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .finished = on_finished, .user = s};
     struct err e = {0};
 
@@ -518,8 +620,12 @@ const char *stage_left(const struct stage *s)
         return "ballast-copy runs on";
     if (s->unhooked != (s->steps[stage_number("hook-before")] > 0) && s->fault_step != stage_number("hook-after"))
         return "the hook after the thaw did not run, or not once";
+    if (s->server)
+        return "ballast-expose runs on";
+    if (s->nbd)
+        return "QEMU's NBD server runs on";
     for (size_t i = 0; i < STAGE_DISKS; i++) {
-        if (s->plugged[i] || s->job[i])
+        if (s->plugged[i] || s->job[i] || s->exports[i])
             return "a disk still goes through a filter, or a job is there";
         for (size_t k = 0; k < 4; k++)
             if (s->nodes[k][i])

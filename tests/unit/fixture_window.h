@@ -42,12 +42,23 @@ struct stage {
     const char *bitmaps;   /* of disk0, a JSON list; NULL: none */
     const char *prepared;  /* members of ballast-prepare's answer; NULL: an empty repository */
     enum window_freeze freeze;
+    enum window_mode mode;
+    const char *since, *checkpoint; /* of an exposure */
+    bool no_repository;
+    const char *exports_left; /* of other programs: a JSON list without brackets; NULL: none */
+    const char *iothread;  /* of vdb; NULL: the guest has none; "refused": it does not say */
+    const char *broken;    /* this disk's snapshot, as ballast-expose says; NULL: none */
+    bool forgotten;        /* nobody releases it: a short lease */
+    const char *forget;    /* with the release */
     bool hooks, hook_warns;
     const char *hook_error, *hook_after_error; /* what ballast-prepare says of them; NULL: well */
 
     /* Books. */
     bool stopped, frozen, gone, armed, acted, finished, connected;
     bool copier, committed, hv_frozen;
+    bool server, nbd, exports[STAGE_DISKS]; /* ballast-expose; QEMU's server and exports */
+    bool told_changes, added_checkpoint, removed_checkpoint, removed_old;
+    unsigned asked;
     bool nodes[4][STAGE_DISKS]; /* fleece, filter, access, target */
     bool plugged[STAGE_DISKS], job[STAGE_DISKS];
     bool switched;              /* new bitmaps were added */
@@ -55,7 +66,7 @@ struct stage {
     bool folded, dropped_old;
     unsigned hooked, unhooked;  /* times each was asked for */
     char manifest[8192];        /* as ballast-copy got it; "": it did not */
-    unsigned step, steps[64], sends; /* times each was taken */
+    unsigned step, steps[80], sends; /* times each was taken */
     bool faulted;
     char wrong[256];            /* what no real QEMU would have let pass; "": nothing */
 };
