@@ -446,6 +446,11 @@ void window_event(struct window *w, const char *name, struct json_object *data, 
         (void)err_set(&e, ECANCELED, "guest '%s' was reset or shut down while it was frozen", w->config.guest);
         window_set_hint(w, "run the backup again when it is up");
         fail_soon(w, &e);
+    } else if (strcmp(name, "STOP") == 0 && w->was_running && !w->stop_sent && !w->config.recover) {
+        /* Not by us. Our cont would undo what somebody wanted. */
+        (void)err_set(&e, ECANCELED, "guest '%s' was paused by somebody else while its backup began", w->config.guest);
+        window_set_hint(w, "run the backup again: a paused guest is backed up as it stands");
+        fail_soon(w, &e);
     }
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <json-c/json.h>
+
 #include "qmp_message.h"
 #include "window_private.h"
 
@@ -12,13 +14,22 @@
 
 /* ---- COPY ---- */
 
-bool window_has_incremental(const struct window *w, const struct window_disk *d)
+/* Between `disks` and the checkpoint: its fleecing image has the old size, and a snapshot that is larger breaks. */
+static int check_size(struct window *w, const struct window_disk *d, struct json_object *nodes, struct err *e)
 {
-    (void)d;
-    for (size_t i = 0; i < w->disks_n; i++)
-        if (w->disks[i].plan.base)
-            return true;
-    return false;
+    for (size_t i = 0; json_object_is_type(nodes, json_type_array) && i < json_object_array_length(nodes); i++) {
+        struct json_object *node = json_object_array_get_idx(nodes, i), *image;
+        const char *name = "";
+        uint64_t size;
+
+        if (!qmp_get_string(node, "node-name", &name) || strcmp(name, d->node) != 0 ||
+            !qmp_get_object(node, "image", &image) || !qmp_get_u64(image, "virtual-size", &size) || size == d->size_bytes)
+            continue;
+        window_set_hint(w, "run the backup again: it takes the new size");
+        return err_set(e, EAGAIN, "disk '%s' of guest '%s' was resized from %" PRIu64 " to %" PRIu64 " bytes while its "
+                       "backup began", d->name, w->config.guest, d->size_bytes, size);
+    }
+    return 0;
 }
 
 int window_take_dirty(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
@@ -28,7 +39,8 @@ int window_take_dirty(struct window *w, struct window_disk *d, struct json_objec
     for (size_t i = 0; r == 0 && i < w->disks_n; i++) {
         struct window_disk *disk = &w->disks[i];
 
-        if (!disk->plan.base)
+        r = check_size(w, disk, v, e);
+        if (r < 0 || !disk->plan.base)
             continue;
         r = err_set(e, EPROTO, "QEMU no longer shows the record of changes of disk '%s'", disk->name);
         for (size_t k = 0; k < disk->bitmaps_n; k++) {

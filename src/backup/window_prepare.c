@@ -132,11 +132,20 @@ int window_take_jobs(struct window *w, struct window_disk *d, struct json_object
     return ours ? window_undo_first(w, e) : 0;
 }
 
-/* "/machine/peripheral/vda/virtio-backend" and "vda" -> "vda"; what has no name of its own -> QEMU's, or "disk3". */
-static void name_disk(const struct window *w, struct window_disk *d, const char *qdev, const char *device)
+/* "/machine/peripheral/vda/virtio-backend" and "vda" -> "vda". */
+static const char *name_in(const char *qdev, size_t *ret_len)
 {
     const char *from = strncmp(qdev, "/machine/peripheral/", 20) == 0 ? qdev + 20 : qdev;
-    size_t len = strcspn(from, "/"), n = w->disks_n;
+
+    *ret_len = from == qdev && from[0] == '/' ? strlen(from) : strcspn(from, "/");
+    return from;
+}
+
+/* What has no name of its own -> QEMU's, or "disk3". */
+static void name_disk(const struct window *w, struct window_disk *d, const char *qdev, const char *device)
+{
+    size_t len, n = w->disks_n;
+    const char *from = name_in(qdev, &len);
     char name[WINDOW_NAME_SIZE];
 
     if (from[0] == '/' || !text_is_name(from, len)) {
@@ -222,6 +231,7 @@ int window_take_blocks(struct window *w, struct window_disk *d, struct json_obje
     for (size_t i = 0; r == 0 && i < array_length(v); i++) {
         struct json_object *block = json_object_array_get_idx(v, i), *inserted;
         const char *node = "", *device = "", *why;
+        size_t len;
 
         if (!qmp_get_object(block, "inserted", &inserted))
             continue; /* an empty drive */
@@ -231,7 +241,8 @@ int window_take_blocks(struct window *w, struct window_disk *d, struct json_obje
         ours = ours || is_ours(node);
         why = why_skipped(block, inserted);
         if (why) {
-            window_add_note(w, "drive '%s' is not backed up: %s", text_show(device, strlen(device)).s, why);
+            device = name_in(device, &len);
+            window_add_note(w, "drive '%s' is not backed up: %s", text_show(device, len).s, why);
         } else if (w->disks_n == WINDOW_DISKS_MAX) {
             r = err_set(e, E2BIG, "guest '%s' has more than %d disks, which is not supported", w->config.guest,
                         WINDOW_DISKS_MAX);

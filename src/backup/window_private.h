@@ -276,7 +276,6 @@ bool window_needs_disarm(const struct window *w, const struct window_disk *d);
 int window_take_disarm(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 bool window_needs_clear(const struct window *w, const struct window_disk *d);
 int window_take_clear(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
-bool window_has_incremental(const struct window *w, const struct window_disk *d);
 int window_take_dirty(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 void window_build_job(struct window *w, struct window_disk *d, struct wire_text *t);
 void window_sent_job(struct window *w, struct window_disk *d);

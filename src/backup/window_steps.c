@@ -139,8 +139,8 @@ const struct window_step window_steps[] = {
     {"hook-after", WINDOW_CLOSE, WINDOW_HELPER, "hook", .needed = window_needs_hook_after, .build = window_build_hook_after,
      .take = window_take_hook_after, .refused = window_hook_after_refused, .deadline_usec = window_within_hook},
 
-    {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .needed = window_has_incremental, .build = window_build_flat,
-     .take = window_take_dirty, ONLY_BACKUP},
+    {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .build = window_build_flat, .take = window_take_dirty,
+     ONLY_BACKUP},
     {"copier", WINDOW_COPY, WINDOW_COPIER, "job", .build = window_build_job, .sent = window_sent_job, .take = window_take_job,
      .deadline_usec = within_ready, ONLY_BACKUP},
     {"target", WINDOW_COPY, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_target, .sent = window_sent_target,

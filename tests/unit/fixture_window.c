@@ -243,8 +243,8 @@ static struct json_object *tell_blocks(const struct stage *s)
 static struct json_object *tell_nodes(const struct stage *s)
 {
     char text[4096];
-    size_t used = (size_t)snprintf(text, sizeof(text), "[{\"node-name\":\"disk0\",\"dirty-bitmaps\":%s},{\"node-name\":\"disk1\"}",
-                                   s->bitmaps ? s->bitmaps : "[]");
+    size_t used = (size_t)snprintf(text, sizeof(text), "[{\"node-name\":\"disk0\",\"dirty-bitmaps\":%s},{\"node-name\":\"disk1\","
+                                   "\"image\":{\"virtual-size\":%d147483648}}", s->bitmaps ? s->bitmaps : "[]", s->grown ? 3 : 2);
 
     for (size_t k = 0; k < 4; k++)
         for (size_t i = 0; i < STAGE_DISKS; i++)
@@ -522,6 +522,9 @@ static bool strike(struct stage *s, const struct sent *c)
     case STAGE_RESET:
         s->frozen = false; /* with its kernel */
         window_event(s->window, "RESET", NULL, s->now_usec);
+        return false;
+    case STAGE_PAUSED:
+        window_event(s->window, "STOP", NULL, s->now_usec);
         return false;
     case STAGE_CANCEL:
         window_cancel(s->window, s->now_usec);

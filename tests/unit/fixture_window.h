@@ -19,6 +19,7 @@ enum stage_fault {
     STAGE_LOST,     /* the monitor's connection ends; it is back when the window waits for it */
     STAGE_GONE,     /* the guest's process ends */
     STAGE_RESET,    /* the guest resets; the command is answered well */
+    STAGE_PAUSED,   /* its user pauses the guest; the command is answered well */
     STAGE_CANCEL,   /* Ctrl-C; the command is answered well */
     STAGE_OVERTAKEN, /* the guardian's time has come; the command is answered well */
     STAGE_FAULT_COUNT
@@ -41,6 +42,7 @@ struct stage {
     const char *job_error; /* QEMU's jobs end with it */
     const char *bitmaps;   /* of disk0, a JSON list; NULL: none */
     const char *prepared;  /* members of ballast-prepare's answer; NULL: an empty repository */
+    bool grown;            /* disk1 was resized after query-block told of it */
     enum window_freeze freeze;
     enum window_mode mode;
     const char *since, *checkpoint; /* of an exposure */

@@ -103,7 +103,7 @@ static void damaged_point(void **state)
 /* ---- each step, each way to fail ---- */
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
-                                                           "reset", "cancel", "overtaken"};
+                                                           "reset", "paused", "cancel", "overtaken"};
 
 static void try_fault(unsigned step, enum stage_fault fault, bool stays, const char *prepared, const char *bitmaps)
 {
@@ -145,6 +145,8 @@ static void guest_runs_whatever_fails(void **state)
 
             if ((fault == STAGE_RESET || fault == STAGE_OVERTAKEN) && !in_window)
                 continue;
+            if (fault == STAGE_PAUSED)
+                continue; /* pause_is_respected() */
             try_fault(step, (enum stage_fault)fault, false, NULL, NULL);
             try_fault(step, (enum stage_fault)fault, false, committed, recording);
         }
@@ -152,6 +154,38 @@ static void guest_runs_whatever_fails(void **state)
         if (step != stage_number("act"))
             try_fault(step, STAGE_ERROR, true, committed, recording);
     }
+}
+
+/* What its user does to the guest is not undone by ours, and what it does to a disk is seen. */
+static void pause_is_respected(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    for (unsigned step = stage_number("version"); step <= stage_number("arm"); step++) {
+        stage_init(&s);
+        s.fault_step = step;
+        s.fault = STAGE_PAUSED;
+        run_well(&s);
+        if (s.faulted && (!strstr(view_of(&s).error, "paused by somebody else") || s.steps[stage_number("cont")]))
+            fail_msg("step %u (%s): '%s', cont %u times", step, window_step_name(step), view_of(&s).error,
+                     s.steps[stage_number("cont")]);
+        stage_done(&s);
+    }
+}
+
+static void resize_while_it_begins(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.grown = true;
+    run_well(&s);
+    assert_true(view_of(&s).failed && view_of(&s).hint[0]);
+    assert_non_null(strstr(view_of(&s).error, "disk 'vdb' of guest 'g' was resized from 2147483648 to 3147483648 bytes"));
+    assert_int_equal(s.steps[stage_number("push")], 0);
+    stage_done(&s);
 }
 
 /* ---- the agent ---- */
@@ -416,6 +450,8 @@ int main(void)
         cmocka_unit_test(incremental_where_its_bitmap_is),
         cmocka_unit_test(damaged_point),
         cmocka_unit_test(guest_runs_whatever_fails),
+        cmocka_unit_test(pause_is_respected),
+        cmocka_unit_test(resize_while_it_begins),
         cmocka_unit_test(agent_cases),
         cmocka_unit_test(silent_freeze_takes_no_checkpoint),
         cmocka_unit_test(hung_thaw_is_the_guardians),
