@@ -64,7 +64,7 @@ class Lab:
         if not os.path.isdir(self.repository):
             disks.repository(b)
         self.hold_file = f"{b.directory}/hold-{name}"
-        self.keys, self.restored = keys or {}, 0
+        self.keys, self.boots, self.log = keys or {}, 0, "log"
         self.g, self.d = None, None
 
     def boot(self):
@@ -76,13 +76,14 @@ class Lab:
         """QEMU has ended, one way or another; it starts on the same images."""
         self.g.kill()
         self.b.guests.remove(self.g)
-        self.restored += 1
+        self.boots += 1
+        self.log = f"log{self.boots}"
         for path in (self.g.monitor_path, self.g.monitor_path.replace(".qmp", ".qga")):
             if os.path.exists(path):
                 os.unlink(path)
-        self.g, = self.b.boot((self.name, {"boot_mib": 256, "disks": self.images, "suffix": f"-{self.restored}",
+        self.g, = self.b.boot((self.name, {"boot_mib": 256, "disks": self.images, "suffix": f"-{self.boots}",
                                            **self.options}))
-        self.g.shell.run(WRITER.replace("/a/log", f"/a/log{self.restored}"))
+        self.g.shell.run(WRITER.replace("/a/log", f"/a/{self.log}"))
         self.d.wait_for(self.name, quiet=True)
         return self.g
 
@@ -154,7 +155,7 @@ class Lab:
         self.d.cli("backup", "restore", job["point"], name, path, "--repository", self.repository, check_code=check_code)
         return path
 
-    def good(self, what, read=None, log="log"):
+    def good(self, what, read=None):
         """The next backup: right, and each disk read as said ("full" or "incremental", or one for each disk's name)."""
         done = self.d.cli("backup", "run", self.name, "--json")
         job = (json.loads(done.stdout or "{}").get("jobs") or [None])[0]
@@ -165,7 +166,7 @@ class Lab:
             check({disk["name"]: disk["read"] for disk in job["disks"]} == want, f"{what}: disks were read {want}")
         image = self.restore(job, "vda")
         disks.run("e2fsck", "-fn", image)
-        disks.check_records(image, 1, what, log)
+        disks.check_records(image, 1, what, self.log)
         self.check_clean(what)
         return job
 

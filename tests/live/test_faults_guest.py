@@ -46,6 +46,15 @@ def paused(lab):
     lab.g.monitor.ask("cont")
     lab.good("paused in mid-copy", "incremental")
 
+    lab.daemon(hold="arm")
+    run = lab.begin(at="arm")
+    lab.g.monitor.ask("stop")
+    lab.go_on()
+    lab.failed(run, "paused by somebody else")
+    check(lab.g.monitor.ask("query-status")["status"] == "paused", "what its user wanted is not undone")
+    lab.check_clean("paused while all is prepared", runs=False)
+    lab.g.monitor.ask("cont")
+
 
 def test(b):
     lab = Lab(b)

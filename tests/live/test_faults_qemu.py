@@ -21,9 +21,8 @@ def said(job, words):
 def start_again(lab, what, read):
     """After QEMU's end."""
     lab.boot_again()
-    log = f"log{lab.restored}"
-    eventually(lambda: lab.g.shell.run(f"[ -s /a/{log} ] && echo yes") == "yes", None)
-    job = lab.good(what, read, log)
+    eventually(lambda: lab.g.shell.run(f"[ -s /a/{lab.log} ] && echo yes") == "yes", None)
+    job = lab.good(what, read)
     if read == "full":
         said(job, "was killed")
     return job
@@ -38,7 +37,7 @@ def killed(lab):
     lab.failed(run, "is gone")
     lab.go_on()
     start_again(lab, "killed in the window", "full")
-    lab.good("then", "incremental", f"log{lab.restored}")
+    lab.good("then", "incremental")
 
     lab.g.shell.run("dd if=/dev/urandom of=/b/noise bs=1M count=24 2>/dev/null; sync", 60)
     lab.daemon(bandwidth=SLOW)

@@ -121,7 +121,7 @@ disks=$work/disks
 mkdir -p "$disks"/{bin,sbin,lib/disks,lib64,etc,var/run,a,b}
 install -m 755 "$here/disks" "$disks/disks"
 ${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$disks/bin/writer" "$here/writer.c"
-for module in crc32c_generic crc32c-intel xfs ext4; do paths "$module" 2>/dev/null || true; done | awk '!seen[$0]++' >"$work/modules-disks"
+for module in crc32c_generic crc32c-intel xfs ext4 virtio_scsi sd_mod; do paths "$module" 2>/dev/null || true; done | awk '!seen[$0]++' >"$work/modules-disks"
 while read -r path; do
     strip --strip-debug -o "$disks/lib/disks/$(basename "$path")" "$path"
     basename "$path" >>"$disks/lib/disks/order"
