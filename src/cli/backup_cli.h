@@ -40,6 +40,7 @@ int cmd_backup_restore(struct cli *cli);
 int cmd_backup_serve(struct cli *cli);
 int cmd_backup_attach(struct cli *cli);
 int cmd_backup_detach(struct cli *cli);
+int cmd_backup_start(struct cli *cli);
 int cmd_backup_boot(struct cli *cli);
 int cmd_backup_verify(struct cli *cli);
 int cmd_backup_check(struct cli *cli);

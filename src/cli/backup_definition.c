@@ -1,34 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <json-c/json.h>
 
 #include "backup_cli.h"
+#include "fresh.h"
 #include "wire_field.h"
 
-#define UUID_SIZE 37
 #define MAC_TEXT_LENGTH 17 /* 52:54:00:12:34:56 */
-
-static void random_fill(uint8_t *bytes, size_t count)
-{
-    if (getrandom(bytes, count, 0) != (ssize_t)count)
-        abort(); /* a kernel without random numbers: nothing else would work either */
-}
-
-/* Version 4 of RFC 9562. */
-static void uuid_new(char text[UUID_SIZE])
-{
-    uint8_t b[16];
-
-    random_fill(b, sizeof(b));
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    (void)snprintf(text, UUID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-                   b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-}
 
 /* An argument of QEMU's with every mac= in it made a new one of QEMU's own range. */
 static void argument_mac(struct wire_text *t, const char *argument)
@@ -36,11 +15,11 @@ static void argument_mac(struct wire_text *t, const char *argument)
     const char *mac;
 
     while ((mac = strstr(argument, "mac=")) && strlen(mac + 4) >= MAC_TEXT_LENGTH) {
-        uint8_t b[3];
+        char text[FRESH_MAC_SIZE];
 
-        random_fill(b, sizeof(b));
+        fresh_mac(text);
         wire_text_add(t, argument, (size_t)(mac + 4 - argument));
-        wire_text_format(t, "52:54:00:%02x:%02x:%02x", b[0], b[1], b[2]);
+        wire_text_adds(t, text);
         argument = mac + 4 + MAC_TEXT_LENGTH;
     }
     wire_text_adds(t, argument);
@@ -50,13 +29,13 @@ static void argument_mac(struct wire_text *t, const char *argument)
 static void argument_renew(struct wire_text *t, const char *before, const char *argument, const char *name)
 {
     const char *rest = strchr(argument, ',');
-    char uuid[UUID_SIZE];
+    char uuid[FRESH_UUID_SIZE];
 
     if (strcmp(before, "-name") == 0) {
         wire_text_format(t, "%s%s", strncmp(argument, "guest=", 6) == 0 ? "guest=" : "", name);
         wire_text_adds(t, rest ? rest : "");
     } else if (strcmp(before, "-uuid") == 0) {
-        uuid_new(uuid);
+        fresh_uuid(uuid);
         wire_text_adds(t, uuid);
     } else {
         argument_mac(t, argument);

@@ -26,6 +26,7 @@ struct building {
     struct boot_line *line;
     struct json_object *from;
     const struct boot_host *host;
+    const struct boot_stage *stage; /* NULL: a boot test */
     struct err *e;
     bool failed;
     bool is_kvm; /* the guest ran with it, and it is here */
@@ -259,6 +260,26 @@ static const char *device_of(const struct building *b, const char *disk)
     return "virtio-blk-pci";
 }
 
+/* Where the disk's content comes from. The point under an overlay is a node of its own: the overlay's file names another one, for
+ * when it is opened without us. */
+static void node(struct building *b, size_t i, const char *disk, int fd)
+{
+    const struct boot_stage *s = b->stage;
+    char under[48] = "";
+
+    if (s && s->has_overlays && !s->is_alone) {
+        give(b, "-blockdev");
+        give(b, "driver=nbd,node-name=" BOOT_POINT_NODE "%zu,read-only=on,server.type=fd,server.str=%d", i, fd);
+        (void)snprintf(under, sizeof(under), ",backing=" BOOT_POINT_NODE "%zu", i);
+    }
+    give(b, "-blockdev");
+    if (s && s->has_overlays)
+        give(b, "driver=qcow2,node-name=" BOOT_NODE "%zu,discard=unmap,file.driver=file,file.discard=unmap,file.filename=%s/%s.qcow2%s",
+             i, s->directory, disk, under);
+    else
+        give(b, "driver=nbd,node-name=" BOOT_NODE "%zu,server.type=fd,server.str=%d", i, fd);
+}
+
 static void disks(struct building *b, const struct repo_manifest *m, const int *fds)
 {
     for (size_t i = 0; i < m->disk_count; i++) {
@@ -268,14 +289,80 @@ static void disks(struct building *b, const struct repo_manifest *m, const int *
             give(b, "-device");
             give(b, "virtio-scsi-pci,id=scsi%zu", i);
         }
-        give(b, "-blockdev");
-        give(b, "driver=nbd,node-name=boot%zu,server.type=fd,server.str=%d", i, fds[i]);
+        node(b, i, m->disks[i].name, fds[i]);
         give(b, "-device");
         if (strcmp(device, "scsi-hd") == 0)
             give(b, "scsi-hd,drive=boot%zu,bus=scsi%zu.0,bootindex=%zu", i, i, i + 1);
         else
             give(b, "%s,drive=boot%zu,bootindex=%zu", device, i, i + 1);
     }
+}
+
+static void accelerators(struct building *b)
+{
+    if (b->is_kvm) {
+        give(b, "-accel");
+        give(b, "kvm");
+    }
+    give(b, "-accel");
+    give(b, "tcg");
+}
+
+/* A socket that QEMU listens on. */
+static void listening(struct building *b, const char *id, const char *ending)
+{
+    give(b, "-chardev");
+    give(b, "socket,id=%s,path=%s/%s.%s,server=on,wait=off", id, b->stage->directory, b->stage->name, ending);
+}
+
+static void screen(struct building *b)
+{
+    const char *name = b->line->argv[0];
+
+    if (strcmp(name, PROGRAM_PREFIX "x86_64") != 0 && strcmp(name, PROGRAM_PREFIX "i386") != 0) {
+        text(b, "-display", "none");
+        return;
+    }
+    text(b, "-vga", "std");
+    give(b, "-vnc");
+    give(b, "unix:%s/%s.vnc", b->stage->directory, b->stage->name);
+}
+
+/* Its monitor is such that ballastd can have it. */
+static void stage(struct building *b)
+{
+    const struct boot_stage *s = b->stage;
+
+    if (b->failed)
+        return;
+    text(b, "-nodefaults", "-no-user-config");
+    text(b, "-name", s->name);
+    text(b, "-uuid", s->uuid);
+    /* A bridge's helper is a program that gets root's rights. */
+    text(b, "-sandbox", s->nic ? "on,obsolete=deny,resourcecontrol=deny" :
+                                 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    listening(b, "ballast", "qmp");
+    text(b, "-mon", "chardev=ballast,mode=control");
+    if (!s->is_alone) {
+        give(b, "-chardev");
+        give(b, "socket,id=start,fd=%d", s->qmp_fd);
+        text(b, "-mon", "chardev=start,mode=control");
+    }
+    give(b, "-chardev");
+    give(b, "socket,id=console,path=%s/%s.console,server=on,wait=off,logfile=%s/%s.log,logappend=on", s->directory, s->name,
+         s->directory, s->name);
+    text(b, "-serial", "chardev:console");
+    text(b, "-device", "virtio-serial-pci,id=ports");
+    listening(b, "qga", "qga");
+    text(b, "-device", "virtserialport,bus=ports.0,chardev=qga,id=qga0,name=org.qemu.guest_agent.0");
+    text(b, "-device", "virtio-balloon-pci,id=balloon0,deflate-on-oom=on");
+    screen(b);
+    give(b, "-nic");
+    if (s->nic)
+        give(b, "%s,mac=%s%s", s->nic, s->mac, strstr(s->nic, "model=") ? "" : ",model=virtio-net-pci");
+    else
+        give(b, "none");
+    accelerators(b);
 }
 
 static void surroundings(struct building *b, int agent_fd)
@@ -291,19 +378,14 @@ static void surroundings(struct building *b, int agent_fd)
     give(b, "socket,id=agent,fd=%d", agent_fd);
     give(b, "-device");
     give(b, "virtserialport,bus=ports.0,chardev=agent,name=org.qemu.guest_agent.0");
-    if (b->is_kvm) {
-        give(b, "-accel");
-        give(b, "kvm");
-    }
-    give(b, "-accel");
-    give(b, "tcg");
+    accelerators(b);
 }
 
-int boot_line_new(const struct repo_manifest *m, const struct boot_host *host, const int *disk_fds, int agent_fd,
-                  struct boot_line **ret, struct err *e)
+static int line_new(const struct repo_manifest *m, const struct boot_host *host, const int *disk_fds, int agent_fd,
+                    const struct boot_stage *at_stage, struct boot_line **ret, struct err *e)
 {
     AUTO(boot_line) struct boot_line *line = calloc(1, sizeof(*line));
-    struct building b = {.line = line, .host = host, .e = e};
+    struct building b = {.line = line, .host = host, .stage = at_stage, .e = e};
     struct json_object *facts;
     int r;
 
@@ -319,7 +401,10 @@ int boot_line_new(const struct repo_manifest *m, const struct boot_host *host, c
     }
     b.is_kvm = host->has_kvm && kvm_was_used(&b);
     program(&b);
-    surroundings(&b, agent_fd);
+    if (at_stage)
+        stage(&b);
+    else
+        surroundings(&b, agent_fd);
     for (size_t i = 1; i < json_object_array_length(b.from); i++) {
         const char *word = argument(&b, i);
 
@@ -334,6 +419,18 @@ int boot_line_new(const struct repo_manifest *m, const struct boot_host *host, c
         return -e->code;
     *ret = TAKE(line);
     return 0;
+}
+
+int boot_line_new(const struct repo_manifest *m, const struct boot_host *host, const int *disk_fds, int agent_fd,
+                  struct boot_line **ret, struct err *e)
+{
+    return line_new(m, host, disk_fds, agent_fd, NULL, ret, e);
+}
+
+int boot_line_stage(const struct repo_manifest *m, const struct boot_host *host, const int *disk_fds,
+                    const struct boot_stage *at_stage, struct boot_line **ret, struct err *e)
+{
+    return line_new(m, host, disk_fds, -1, at_stage, ret, e);
 }
 
 struct boot_line *boot_line_free(struct boot_line *line)

@@ -220,6 +220,8 @@ static const struct option_name {
     {"--name", CLI_OPTION_NAME, "NAME"},
     {"--freeze", CLI_OPTION_FREEZE, "require|prefer|never"},
     {"--writable", CLI_OPTION_WRITABLE, NULL},
+    {"--into", CLI_OPTION_INTO, "DIRECTORY"},
+    {"--nic", CLI_OPTION_NIC, "NIC"},
     {"--expect", CLI_OPTION_EXPECT, "TEXT"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))

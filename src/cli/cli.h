@@ -45,6 +45,8 @@ enum cli_option {
     CLI_OPTION_NAME = 1 << 20,
     CLI_OPTION_FREEZE = 1 << 21,
     CLI_OPTION_WRITABLE = 1 << 22,
+    CLI_OPTION_INTO = 1 << 28,
+    CLI_OPTION_NIC = 1 << 29,
     CLI_OPTION_EXPECT = 1 << 23
 };
 #define CLI_OPTION_BITS 32

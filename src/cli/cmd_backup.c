@@ -41,6 +41,12 @@ const struct cli_command cli_backup_commands[] = {
     {"backup detach", cmd_backup_detach, CLI_OPTION_JSON, 1, 1, "GUEST [--json]",
      "takes disks of points from a guest whose backup attach was killed",
      "All of them; one that is still served gives I/O errors from then on. Unmount them in the guest before."},
+    {"backup start", cmd_backup_start, COMMON | CLI_OPTION_INTO | CLI_OPTION_NIC, 2, 2,
+     "POINT NAME [--into DIRECTORY] [--nic NIC] [--repository PATH] [--json]", "runs a guest from the repository at once, as another one",
+     "Without copying it first, under that name, with a new UUID and MAC, and without network unless --nic (as QEMU's -nic: user; "
+     "bridge,br=br0) gives it one. Until Ctrl-C, and what it writes is thrown away. With --into it is kept: what it writes goes to "
+     "DIRECTORY, its disks are copied there while it runs, and it runs on without this command. Only machine, CPUs, memory, kernel, "
+     "firmware and disks are taken from its definition."},
     {"backup boot", cmd_backup_boot, COMMON | CLI_OPTION_WAIT | CLI_OPTION_EXPECT, 1, 1,
      "POINT [--expect TEXT] [--wait TIME] [--repository PATH] [--json]", "proves that a point boots",
      "Starts the guest from the repository without copying it first, without network, and waits until qemu-guest-agent answers "

@@ -26,6 +26,7 @@
 #define ASKS_MAX 300      /* QEMU has 2 s for each of some ten commands */
 #define GREETING_SEC 60   /* the index of a large disk, from a slow repository */
 #define NBDKIT_END_SEC 5
+#define LOOK_MS 1000      /* whether the guest is still there */
 #define LET_GO_SEC 30     /* a Linux guest takes 5 at most; one that has it mounted never lets go */
 
 struct attachment {
@@ -226,7 +227,15 @@ static int announce(const struct attachment *a, const struct repo_point_entry *p
     return CLI_DONE;
 }
 
-/* Until we are told to end, or nbdkit ends; then the guest is asked for it back. */
+/* A ballastd that is away may come back. */
+static bool guest_is_gone(struct attachment *a)
+{
+    const uint64_t uid = a->disk.uid;
+
+    return ask(a, "/disk", NULL) == CLI_FAILED || (uid != WIRE_UNKNOWN && a->disk.uid == WIRE_UNKNOWN);
+}
+
+/* Until we are told to end, or nbdkit or the guest ends; then the guest is asked for it back. */
 static int hold(struct attachment *a)
 {
     char id[sizeof(a->disk.id)];
@@ -234,8 +243,11 @@ static int hold(struct attachment *a)
     int r;
 
     memcpy(id, a->disk.id, sizeof(id));
-    while (!a->is_ended && !nbdkit_has_ended(a))
-        pause_ms(a, 1000);
+    while (!a->is_ended && !nbdkit_has_ended(a)) {
+        pause_ms(a, LOOK_MS);
+        if (!a->is_ended && guest_is_gone(a))
+            return cli_problem_set(&a->p, CLI_FAILED, NULL, "guest '%s' has ended", a->guest);
+    }
     is_lost = !a->nbdkit;
     r = take_back(a, id);
     if (r == CLI_DONE && is_lost)

@@ -18,7 +18,7 @@
 #include "wire_disk.h"
 #include "wire_field.h"
 
-/* A guest's last order. */
+/* The last order of a client for a guest. */
 struct disk_job {
     struct guest_disks *owner;
     uint64_t number; /* 0: free; the lowest is the oldest */
@@ -233,10 +233,10 @@ static bool is_running(const struct disk_job *job)
     return job->number && strcmp(job->told.state, WIRE_DISK_RUNNING) == 0;
 }
 
-static struct disk_job *job_find(struct guest_disks *d, const char *guest)
+static struct disk_job *job_find(struct guest_disks *d, const struct api_request *rq)
 {
     for (size_t i = 0; i < GUEST_DISKS_MAX; i++)
-        if (d->jobs[i].number && strcmp(d->jobs[i].guest, guest) == 0)
+        if (d->jobs[i].number && d->jobs[i].client == rq->peer.pid && strcmp(d->jobs[i].guest, rq->name) == 0)
             return &d->jobs[i];
     return NULL;
 }
@@ -299,7 +299,7 @@ static void order_take(struct guest_disks *d, const struct engine_guest *g, bool
 {
     const struct wire_field *fields = is_removal ? remove_fields : add_fields;
     const size_t n = is_removal ? 1 : sizeof(add_fields) / sizeof(add_fields[0]);
-    struct disk_job *job = job_find(d, rq->name);
+    struct disk_job *job = job_find(d, rq);
     struct disk_order order = {0};
 
     if (!api_body_read(rq, fields, n, NULL, &order, ret))
@@ -320,7 +320,7 @@ static void order_take(struct guest_disks *d, const struct engine_guest *g, bool
 void guest_disks_request(struct guest_disks *d, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
 {
     const struct engine_guest *g = engine_find(d->engine, rq->name);
-    const struct disk_job *job = job_find(d, rq->name);
+    const struct disk_job *job = job_find(d, rq);
     struct wire_disk told = {.state = WIRE_DISK_NONE};
 
     if (!g && (!job || what != API_OPERATION_DISK_STATE)) {

@@ -13,7 +13,7 @@
  * is asked back from the guest. A ballastd that is started anew knows of no client: `ballast backup detach` then.
  * Single-threaded, never blocks. */
 
-#define GUEST_DISKS_MAX 64       /* guests whose last order is remembered, and disks with a client, each */
+#define GUEST_DISKS_MAX 64       /* clients whose last order for a guest is remembered, and disks with a client, each */
 #define GUEST_DISKS_RETRY_SEC 1  /* between two tries to take a disk back whose client is gone ... */
 #define GUEST_DISKS_TRIES 60     /* ... and how many: a guest without an operating system never lets go of it */
 

@@ -308,7 +308,7 @@ static int begin(struct qmp_guest *g, hv_disk_fn *done, void *user, struct qmp_d
     if (g->share.on)
         return err_set(e, ENOTSUP, "the monitor of guest '%s' is shared (access: share): what else uses it must know of its "
                        "devices; give ballast a monitor of its own", g->vm.name);
-    if (!g->attached)
+    if (!g->known || !qmp_client_is_ready(g->client)) /* but while it is probed: a disk that goes makes it so */
         return err_set(e, ENOTCONN, "no connection to the monitor of guest '%s'", g->vm.name);
     if (g->disk)
         return err_set(e, EBUSY, "guest '%s' is being given or deprived of a disk already", g->vm.name);

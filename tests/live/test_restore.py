@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a point is good for, as its guest sees it: a disk of it plugged into the running guest holds the bytes of the restored
 image, and goes again, whoever is killed meanwhile."""
+import base64
 import hashlib
 import json
 import os
+import random
 import select
 import signal
 import subprocess
 
 import disks
+import vm
 from bench import CLEAN_ENVIRONMENT, CLI, check, eventually, main
 
 PREFIX = "restored-ballast-"
@@ -20,7 +23,7 @@ def start(d, *arguments):
     """A command that stays; returns its process and the document it begins with."""
     process = subprocess.Popen([CLI, "--socket", d.socket, "backup", *arguments, "--repository", d.repository, "--json"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env=CLEAN_ENVIRONMENT)
+                               env=CLEAN_ENVIRONMENT, preexec_fn=vm._die_with_parent)
     ready = select.select([process.stdout], [], [], 60)[0]
     line = process.stdout.readline() if ready else ""
     if not line:
@@ -88,12 +91,81 @@ def test_attach(d, guest, image):
     check("no disk" in d.cli("backup", "detach", guest.name, check_code=0).stdout, "and nothing is left for detach")
 
 
+class Agent(vm.Channel):
+    """qemu-guest-agent of a started guest."""
+
+    def run(self, path, *arguments):
+        """A program's output; None while the agent is not up."""
+        number = random.getrandbits(31)
+        try:
+            answer = self.ask("guest-sync", 2, id=number)
+            while answer != number:  # late answers to earlier ones
+                answer = json.loads(self.read_until(b"\n", 2))["return"]
+        except TimeoutError:
+            return None
+        pid = self.ask("guest-exec", path=path, arg=list(arguments), capture_output=True)["pid"]
+        state = eventually(lambda: self.ended(pid), None)
+        return base64.b64decode(state.get("out-data", "")).decode()
+
+    def ended(self, pid):
+        state = self.ask("guest-exec-status", pid=pid)
+        return state if state["exited"] else None
+
+    def ask(self, command, timeout=vm.ANSWER_SEC, **arguments):
+        arguments = {key.replace("_", "-"): value for key, value in arguments.items()}
+        self.send(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        return json.loads(self.read_until(b"\n", timeout))["return"]
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def sum_in(told, path):
+    """Of a file in a started guest, once it is up."""
+    agent = Agent(told["agent"])
+    return eventually(lambda: agent.run("/bin/busybox", "sha256sum", path), f"{told['name']} is up: its agent answers").split()[0]
+
+
+def test_start(b, d, wanted):
+    """wanted: the sum of /a/f1."""
+    process, told = start(d, "start", "g", "old")
+    check(is_alive(told["pid"]) and not told["network"], f"a guest runs from the repository after {told['milliseconds']} ms")
+    check(sum_in(told, "/a/f1") == wanted, "its file is the one that was backed up")
+    process.send_signal(signal.SIGINT)
+    check(process.wait(60) == 0 and not is_alive(told["pid"]) and not os.path.exists(told["directory"]),
+          f"Ctrl-C ends it, and nothing is left {process.stderr.read()}")
+
+    into = f"{b.directory}/new"
+    process, told = start(d, "start", "g", "new", "--into", into)
+    try:
+        check(process.wait(120) == 0, f"its disks are copied while it runs {process.stderr.read()}")
+        check(is_alive(told["pid"]), "it runs on without the command")
+        os.rename(d.repository, d.repository + ".away")
+        check(sum_in(told, "/a/f1") == wanted, "and without the repository")
+        disks.run("qemu-img", "check", "-U", f"{into}/vda.qcow2")
+        check("backing file" not in disks.run("qemu-img", "info", "-U", f"{into}/vda.qcow2"), "its disks stand alone")
+    finally:
+        os.kill(told["pid"], signal.SIGTERM)
+    eventually(lambda: not is_alive(told["pid"]), "it is ended")
+    again = vm.spawn([f"{into}/start.sh"], f"{b.directory}/again.log")
+    try:
+        check(sum_in(told, "/a/f1") == wanted, "start.sh starts it again")
+    finally:
+        vm.end(again)
+        os.rename(d.repository + ".away", d.repository)
+
+
 def test(b):
     disks.need_tools()
     images = disks.images(b, "g", ("ext4", "ext4"), 64)
     g, = b.boot(("g", {"boot_mib": 256, "disks": images, "extra": SLOT}))
     repository = disks.repository(b)
-    d = b.daemon(disks.config(b, repository), wait=False)
+    d = b.daemon(disks.config(b, repository))
     d.repository = repository
     d.wait_for("g")
     g.shell.run("for i in 1 2; do dd if=/dev/urandom of=/a/f$i bs=1M count=8; cp /a/f$i /b/f$i; done 2>/dev/null; sync")
@@ -101,6 +173,7 @@ def test(b):
     image = f"{b.directory}/vda.raw"
     d.cli("backup", "restore", "g", "vda", image, "--repository", repository, check_code=0)
     test_attach(d, g, image)
+    test_start(b, d, g.shell.run("sha256sum /a/f1").split()[0])
 
 
 main(test)

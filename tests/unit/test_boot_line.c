@@ -94,6 +94,61 @@ static void dropped(void **state)
                false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
 }
 
+static void stage_line(const struct boot_stage *stage, char *ret, size_t size)
+{
+    const struct boot_host host = {.cpus = 4, .is_file = is_file};
+    struct repo_manifest m = {.disk_count = 1, .disks = {{.name = "vda"}},
+                              .facts = (char *)"{\"command_line\":[\"qemu-system-x86_64\",\"-name\",\"web1\",\"-uuid\",\"x\","
+                                               "\"-netdev\",\"tap,id=n\",\"-qmp\",\"unix:/run/q,server=on\"]}"};
+    const int fds[REPO_DISKS_MAX] = {11};
+    struct boot_line *line = NULL;
+    struct err e = {0};
+
+    ret[0] = '\0';
+    if (boot_line_stage(&m, &host, fds, stage, &line, &e) < 0)
+        fail_msg("%s", e.text);
+    for (size_t i = 0; i < line->count; i++)
+        (void)snprintf(ret + strlen(ret), size - strlen(ret), "%s ", line->argv[i]);
+    (void)boot_line_free(line);
+}
+
+static void has(const char *line, const char *part, bool wanted)
+{
+    if ((strstr(line, part) != NULL) != wanted)
+        fail_msg("'%s' %s '%s'", line, wanted ? "lacks" : "has", part);
+}
+
+/* A guest that stays is another one, with sockets of its own, and no network but what is asked for. */
+static void on_stage(void **state)
+{
+    struct boot_stage stage = {.name = "old", .uuid = "1-2", .mac = "52:54:00:00:00:01", .directory = "/x", .qmp_fd = 7};
+    char line[8192];
+
+    (void)state;
+    stage_line(&stage, line, sizeof(line));
+    has(line, "-name old -uuid 1-2 ", true);
+    has(line, "web1", false);
+    has(line, "/run/q", false);
+    has(line, "-nic none ", true);
+    has(line, "spawn=deny", true);
+    has(line, "socket,id=ballast,path=/x/old.qmp,server=on,wait=off ", true);
+    has(line, "socket,id=start,fd=7 ", true);
+    has(line, "driver=nbd,node-name=boot0,server.type=fd,server.str=11 ", true);
+    stage.nic = "bridge,br=br0";
+    stage.has_overlays = true;
+    stage_line(&stage, line, sizeof(line));
+    has(line, "-nic bridge,br=br0,mac=52:54:00:00:00:01,model=virtio-net-pci ", true);
+    has(line, "spawn=deny", false); /* the bridge's helper */
+    has(line, "driver=nbd,node-name=point0,read-only=on,server.type=fd,server.str=11 ", true);
+    has(line, "file.filename=/x/vda.qcow2,backing=point0 ", true);
+    stage.is_alone = true;
+    stage.nic = "user,model=e1000";
+    stage_line(&stage, line, sizeof(line));
+    has(line, "-nic user,model=e1000,mac=52:54:00:00:00:01 ", true);
+    has(line, "fd", false); /* nothing of the process that started it first */
+    has(line, "file.filename=/x/vda.qcow2 ", true);
+}
+
 static const struct bad {
     const char *facts;
     int code;
@@ -129,7 +184,7 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(on_stage), cmocka_unit_test(refused)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
