@@ -476,6 +476,15 @@ void window_sent_fleece(struct window *w, struct window_disk *d)
     d->fleece_there = true;
 }
 
+int window_fleece_refused(struct window *w, struct window_disk *d, struct err *e)
+{
+    (void)d;
+    if (strstr(e->text, "ermission denied"))
+        window_set_hint(w, "the user that QEMU runs as must be able to pass the directories above its image: chmod o+x %s; or "
+                        "AppArmor or SELinux keeps QEMU from it", w->config.state_dir);
+    return -e->code;
+}
+
 /* Nothing of one that its user has paused is stopped or frozen. */
 bool window_needs_arm(const struct window *w, const struct window_disk *d)
 {

@@ -314,6 +314,7 @@ int window_bitmaps_refused(struct window *w, struct window_disk *d, struct err *
 void window_build_flat(struct window *w, struct window_disk *d, struct wire_text *t);
 void window_build_fleece(struct window *w, struct window_disk *d, struct wire_text *t);
 void window_sent_fleece(struct window *w, struct window_disk *d);
+int window_fleece_refused(struct window *w, struct window_disk *d, struct err *e);
 bool window_needs_arm(const struct window *w, const struct window_disk *d);
 void window_sent_arm(struct window *w, struct window_disk *d);
 int window_take_job_gone(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);

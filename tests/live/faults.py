@@ -56,6 +56,8 @@ class Run:
 class Lab:
     """One guest with disks, a repository, and a ballastd that can hold a backup just before one of its steps."""
 
+    wrap = []  # a program to run ballastd under
+
     def __init__(self, b, name="g", kinds=("ext4", "ext4"), size_mib=64, images=None, keys=None, **options):
         disks.need_tools()
         self.b, self.name, self.options = b, name, options
@@ -99,7 +101,7 @@ class Lab:
         else:
             self.d = self.b.daemon(text, wait=False)
             self.d.kill()
-            self.d.environment = environment
+            self.d.environment, self.d.wrap = environment, self.wrap
             self.d.start()
         if self.g.is_running():
             self.d.wait_for(self.name, quiet=True)

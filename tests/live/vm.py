@@ -268,12 +268,14 @@ class Guest:
     agent          True: a port for ballast-agent, guests_dir/NAME.agent, and the agent runs in the guest
     disks          images (qcow2 or raw by their ending) that become vda, vdb ..., with qemu-guest-agent and its port,
                    guests_dir/NAME.qga; iothread: the disks live in one
+    user           number of the user that QEMU runs as; the images are his, or made so
     suffix         tells the files of a second guest of this name apart
     """
 
     def __init__(self, name, run_dir, guests_dir, guest_dir, accelerator, boot_mib=256, plug_mib=0, plugged_mib=0,
                  online=True, balloon=True, deflate_on_oom=False, free_page_reporting=False, deaf=False, swap_mib=0,
-                 monitor=True, agent=False, kernel_options="", suffix="", extra=(), disks=(), iothread=False):
+                 monitor=True, agent=False, kernel_options="", suffix="", extra=(), disks=(), iothread=False,
+                 user=None):
         self.name, self.boot_mib, self.plug_mib, self.balloon = name, boot_mib, plug_mib, balloon
         self.swap_mib = swap_mib
         self.booting = False      # for those that watch it (truth.py): set by who made it reboot
@@ -330,7 +332,9 @@ class Guest:
                      ",file.discard=unmap",
                      "-device", f"virtio-blk-pci,id=vd{chr(97 + i)},drive=disk{i}" + (",iothread=io0" if iothread else "")]
         self.argv = argv + list(extra)
-        self.process = spawn(self.argv, f"{d}/qemu.log")
+        for path in [d, *disks] if user else []:
+            os.chown(path, user, user)
+        self.process = spawn(self.argv, f"{d}/qemu.log", **({"user": user, "group": user, "extra_groups": []} if user else {}))
 
     @property
     def pid(self):
