@@ -228,6 +228,8 @@ bool guard_window_turn(struct guard_window *g, uint64_t now_usec)
     listen_to(g, &g->agent);
     if (g->monitor.answered && g->agent.answered)
         return true;
+    if (g->monitor.answered)
+        socket_close(&g->monitor); /* QEMU serves one client: a new ballastd must not wait for a silent agent */
     if (now_usec >= g->acting_usec + GUARD_GIVE_UP_USEC)
         return true;
     if (now_usec >= g->due_usec) {

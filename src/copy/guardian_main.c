@@ -83,6 +83,8 @@ static int marker_write(const struct guardian *g, const struct guardian_order *o
             ? sync_directory(g->directory, e)
             : err_set(e, n >= 0 && n < (ssize_t)t.length ? ENOSPC : errno, "cannot write the marker '%s': %s", path,
                       strerror(n >= 0 && n < (ssize_t)t.length ? ENOSPC : errno));
+    if (r < 0)
+        (void)unlink(part); /* a full disk: what is there of it is of no use */
     wire_text_done(&t);
     return r;
 }

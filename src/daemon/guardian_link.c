@@ -121,11 +121,13 @@ struct guardian_link *guardian_link_free(struct guardian_link *l)
 int guardian_link_send(struct guardian_link *l, const struct guardian_order *order, int monitor_fd, int agent_fd,
                        struct err *e)
 {
-    if (!l->child || l->fd < 0) {
-        int r = l->child ? err_set(e, EAGAIN, "the guardian process is just ending; try again") : start(l, e);
+    int r = l->child ? 0 : start(l, e);
 
-        if (r < 0)
-            return r;
+    if (r == 0 && l->fd >= 0)
+        r = guardian_send_order(l->fd, order, monitor_fd, agent_fd, e);
+    if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN) {
+        leave(l); /* it was killed: on_ended() starts another, which is asked anew */
+        e->code = r = 0;
     }
-    return guardian_send_order(l->fd, order, monitor_fd, agent_fd, e);
+    return r;
 }

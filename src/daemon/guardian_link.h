@@ -24,6 +24,6 @@ int guardian_link_new(const struct guardian_link_config *config, struct guardian
 struct guardian_link *guardian_link_free(struct guardian_link *l);
 OWN_DEFINE(guardian_link);
 
-/* As guardian_send_order(). */
+/* As guardian_send_order(). To one that has just ended nothing is sent, and that is no failure: restarted() follows. */
 int guardian_link_send(struct guardian_link *l, const struct guardian_order *order, int monitor_fd, int agent_fd,
                        struct err *e);
