@@ -17,25 +17,6 @@
 
 static void advance(struct window *w);
 
-const char *window_consistency_text(enum window_consistency c)
-{
-    static const char *const texts[WINDOW_CONSISTENCY_COUNT] = {"crash", "paused", "fs"};
-
-    return texts[c];
-}
-
-const char *window_freeze_text(enum window_freeze f)
-{
-    static const char *const texts[WINDOW_FREEZE_COUNT] = {"prefer", "require", "never"};
-
-    return texts[f];
-}
-
-const char *window_step_name(unsigned number)
-{
-    return number >= 1 && number <= window_step_count ? window_steps[number - 1].name : NULL;
-}
-
 /* ---- sentences ---- */
 
 void window_add_note(struct window *w, const char *format, ...)
@@ -272,12 +253,12 @@ static void send_step(struct window *w)
     struct err e = {0};
     int r = 0;
 
-    if (w->tries == 0)
-        w->env.step(w->env.user, w->at + 1, s->name);
     if (is_held(w, s)) {
         poll_later(w, WINDOW_HOLD_POLL_USEC);
         return;
     }
+    if (w->tries == 0)
+        w->env.step(w->env.user, w->at + 1, s->name);
     if (s->build)
         s->build(w, disk_of(w), &t);
     c.arguments = t.data;
@@ -507,6 +488,12 @@ void window_copy_failed(struct window *w, const char *text, const char *hint, ui
     w->now_usec = now_usec;
     window_set_hint(w, "%s", hint);
     (void)err_set(&e, EIO, "%s", text);
+    if (w->at < window_step_count && step_of(w)->phase == WINDOW_TEARDOWN && !w->failed) {
+        w->failed = true; /* all was pushed and not all of it stored: there is nothing to finish */
+        w->error = e;
+        (void)snprintf(w->failed_step, sizeof(w->failed_step), "%s", step_of(w)->name);
+        return;
+    }
     fail_soon(w, &e);
 }
 
@@ -583,7 +570,7 @@ int window_new(const struct window_config *config, const struct window_env *env,
     w->was_running = config->recover;
     w->stop_sent = config->recover && config->recover_stopped;
     w->freeze_sent = config->recover && config->recover_frozen;
-    w->armed = w->stop_sent || w->freeze_sent;
+    w->armed = config->recover && config->recover_marked;
     *ret = w;
     return 0;
 }

@@ -126,7 +126,8 @@ struct window_config {
     uint64_t before_usec, after_usec;       /* how long each may take */
     bool hook_warns;        /* one that fails before the freeze is only told of */
     bool recover;           /* only CLOSE and TEARDOWN: what an earlier ballastd left ... */
-    bool recover_stopped, recover_frozen; /* ... with a window open, as its marker says */
+    bool recover_marked; /* ... with a marker, which goes */
+    bool recover_stopped, recover_frozen; /* ... and with a window open, as it says of this QEMU */
     bool recover_hook;      /* ... and the hook after the thaw not yet run */
     const char *hold_step;  /* tests: this step waits for env.held(); NULL: none */
 
@@ -250,3 +251,7 @@ void window_server_path(const struct window *w, size_t i, char ret[WINDOW_SOCKET
 
 /* Name and number of each step, for the manual and tests: NULL behind the last. */
 const char *window_step_name(unsigned number);
+
+/* Of one that has a name. */
+enum window_phase window_step_phase(unsigned number);
+bool window_step_is_each_disk(unsigned number);

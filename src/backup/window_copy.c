@@ -119,7 +119,7 @@ void window_build_target(struct window *w, struct window_disk *d, struct wire_te
 {
     wire_text_adds(t, "{\"driver\":\"nbd\",");
     window_print_node(w, d, t, "node-name", WINDOW_NODE_TARGET);
-    wire_text_adds(t, ",\"export\":\"\",\"open-timeout\":5,\"detect-zeroes\":\"on\",\"server\":{\"type\":\"unix\",");
+    wire_text_adds(t, ",\"export\":\"\",\"open-timeout\":2,\"detect-zeroes\":\"on\",\"server\":{\"type\":\"unix\",");
     window_print_text(t, "path", d->socket);
     wire_text_adds(t, "}}");
 }

@@ -5,6 +5,20 @@
 
 #include "window_private.h"
 
+const char *window_consistency_text(enum window_consistency c)
+{
+    static const char *const texts[WINDOW_CONSISTENCY_COUNT] = {"crash", "paused", "fs"};
+
+    return texts[c];
+}
+
+const char *window_freeze_text(enum window_freeze f)
+{
+    static const char *const texts[WINDOW_FREEZE_COUNT] = {"prefer", "require", "never"};
+
+    return texts[f];
+}
+
 /* What a window tells: to those who look at it, and the manifest (docs/repository-format.md: facts). */
 
 /* As the repository writes times of points: 20261124T150000Z. */

@@ -277,10 +277,12 @@ int window_take_nodes(struct window *w, struct window_disk *d, struct json_objec
 
 void window_print_helper_names(const struct window *w, struct wire_text *t)
 {
+    /* How many disks an earlier backup had prepared is not known where none of them came into QEMU: all names there can be. */
+    size_t n = w->config.recover || w->resume ? WINDOW_DISKS_MAX : w->disks_n;
     char path[WINDOW_PATH_SIZE * 2];
 
     wire_text_adds(t, "[");
-    for (size_t i = 0; i < w->disks_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         (void)snprintf(path, sizeof(path), "%s/fleece/%s-%zu.qcow2", w->config.state_dir, w->config.guest, i);
         wire_text_string(t, path);
         wire_text_adds(t, ",");

@@ -222,3 +222,18 @@ const struct window_step window_steps[] = {
      .build = window_build_served_remove, .deadline_usec = within_helper},
 };
 const unsigned window_step_count = sizeof(window_steps) / sizeof(window_steps[0]);
+
+const char *window_step_name(unsigned number)
+{
+    return number >= 1 && number <= window_step_count ? window_steps[number - 1].name : NULL;
+}
+
+enum window_phase window_step_phase(unsigned number)
+{
+    return window_steps[number - 1].phase;
+}
+
+bool window_step_is_each_disk(unsigned number)
+{
+    return window_steps[number - 1].each_disk;
+}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -25,7 +27,7 @@
 
 #define ORDER_MAX (64U << 10)
 
-static int prepare(struct json_object *order, struct wire_text *t, struct wire_error *ret, struct err *e)
+static int prepare(struct json_object *order, pid_t parent, struct wire_text *t, struct wire_error *ret, struct err *e)
 {
     const char *repository = NULL, *identity, *note, *keep, *expose = NULL;
     bool sweep = false;
@@ -55,6 +57,9 @@ static int prepare(struct json_object *order, struct wire_text *t, struct wire_e
         return r;
     }
     prepare_definition((pid_t)pid, t);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* what it would make after ballastd's end nobody would look for */
+    if (getppid() != parent)
+        return err_set(e, ECANCELED, "ballastd has ended");
     r = prepare_note(note, e);
     if (r == 0 && expose)
         r = prepare_expose(expose, (pid_t)pid, e);
@@ -70,6 +75,7 @@ int main(void)
     struct wire_text t = {0}, answer = {0};
     struct wire_error error = {0};
     struct json_object *order = NULL;
+    pid_t parent = getppid();
     AUTO_FREE char *text = malloc(ORDER_MAX);
     struct err e = {0};
     size_t len = 0;
@@ -83,7 +89,7 @@ int main(void)
     }
     r = text ? wire_json_parse(text, len, &order, &e) : -ENOMEM;
     if (r == 0)
-        r = prepare(order, &t, &error, &e);
+        r = prepare(order, parent, &t, &error, &e);
     if (r < 0) {
         (void)snprintf(error.error, sizeof(error.error), "%s", e.text);
         wire_error_print(&answer, &error);

@@ -159,24 +159,35 @@ static int start(struct backup *b, struct hv_vm *vm, const struct window_config 
 
 /* ---- what an earlier ballastd left ---- */
 
+/* True: it speaks of another QEMU, which took its freeze along. This one may stand still for its user. */
+static bool is_of_another(const struct hv_vm *vm, struct json_object *marker)
+{
+    uint64_t pid = 0, ticks = 0;
+
+    (void)qmp_get_u64(marker, "pid", &pid);
+    (void)qmp_get_u64(marker, "start_ticks", &ticks);
+    return pid && vm->pid > 0 && (pid != (uint64_t)vm->pid || (ticks && vm->start_ticks && ticks != vm->start_ticks));
+}
+
 /* As the guardian writes it. Foreign where somebody else did: then both are done, which hurts nobody. */
-static bool read_marker(const struct backup *b, const char *guest, struct window_config *ret)
+static void read_marker(const struct backup *b, const struct hv_vm *vm, struct window_config *ret)
 {
     char name[128], path[PATHS_SIZE], text[MARKER_MAX];
     struct json_object *json;
     struct err e = {0};
     size_t len;
 
-    (void)snprintf(name, sizeof(name), "%s" GUARDIAN_MARKER_ENDING, guest);
+    (void)snprintf(name, sizeof(name), "%s" GUARDIAN_MARKER_ENDING, vm->name);
     if (paths_join(b->directory, name, path, &e) < 0 || access(path, F_OK) < 0)
-        return false;
-    ret->recover_stopped = ret->recover_frozen = true;
+        return;
+    ret->recover_marked = ret->recover_stopped = ret->recover_frozen = true;
     if (readfile_into(path, text, sizeof(text), &len, &e) < 0 || wire_json_parse(text, len, &json, &e) < 0)
-        return true;
+        return;
     (void)qmp_get_bool(json, "stopped", &ret->recover_stopped);
     (void)qmp_get_bool(json, "frozen", &ret->recover_frozen);
+    if (is_of_another(vm, json))
+        ret->recover_stopped = ret->recover_frozen = false;
     json_object_put(json);
-    return true;
 }
 
 static bool has_note(const struct backup *b, const char *guest, const char *ending)
@@ -192,14 +203,14 @@ void backup_see_appeared(struct backup *b, struct hv_vm *vm)
 {
     struct window_config window = {.recover = true, .times = b->times, .before_usec = b->before_usec, .after_usec = b->after_usec,
                                    .recover_hook = has_note(b, vm->name, WINDOW_HOOK_ENDING)};
-    bool marked = read_marker(b, vm->name, &window);
     struct backup_job *job;
     struct err e = {0};
 
-    if ((!marked && !window.recover_hook && !has_note(b, vm->name, NOTE_ENDING)) || find_running(b, vm->name))
+    read_marker(b, vm, &window);
+    if ((!window.recover_marked && !window.recover_hook && !has_note(b, vm->name, NOTE_ENDING)) || find_running(b, vm->name))
         return;
     log_warning("an earlier ballastd was cut off while it backed up guest '%s'%s: what it left is undone", vm->name,
-                marked ? ", which may be frozen" : "");
+                window.recover_stopped || window.recover_frozen ? ", which may be frozen" : "");
     if (start(b, vm, &window, &job, &e) < 0)
         log_error("what a backup left in guest '%s' can't be undone now: %s", vm->name, e.text);
 }

@@ -307,7 +307,7 @@ int backup_job_ask_copier(struct backup_job *job, const struct window_command *c
         r = start_copier(job, e);
     if (r < 0)
         return r;
-    if (!job->copier)
+    if (!job->copier || (job->copier_done && strcmp(c->command, "cancel") != 0)) /* what has failed answers nothing more */
         return err_set(e, EPIPE, "ballast-copy has ended");
     if (c->arguments)
         wire_text_format(&t, "{\"%s\":%s}\n", c->command, c->arguments);

@@ -67,6 +67,7 @@ static void on_step(void *user, unsigned number, const char *name)
     assert_string_equal(window_step_name(number), name);
     s->step = number;
     s->steps[number]++;
+    s->dead = s->dead || number == s->die_before;
 }
 
 static void on_finished(void *user)
@@ -404,7 +405,10 @@ static struct json_object *others(struct stage *s, const char *command, struct j
         s->acted = true;
         s->armed = s->stopped = s->frozen = false;
     }
+    if (strcmp(command, "remove") == 0)
+        s->files = false;
     if (strcmp(command, "prepare") == 0) {
+        s->files = true;
         (void)snprintf(text, sizeof(text), "{\"done\":true,\"repository_name\":\"0123456789abcdef\",\"chunk_bytes\":1048576%s}",
                        s->prepared ? s->prepared : "");
         return json_tokener_parse(text);
@@ -415,7 +419,9 @@ static struct json_object *others(struct stage *s, const char *command, struct j
     }
     if (strcmp(command, "cancel") == 0)
         s->copier = false;
-    if (strcmp(command, "finish") == 0) {
+    if (strcmp(command, "finish") == 0 && !s->copier) {
+        wrong(s, "a finish of one that has failed: nobody answers");
+    } else if (strcmp(command, "finish") == 0) {
         s->committed = true;
         s->copier = false;
         (void)snprintf(s->manifest, sizeof(s->manifest), "%s", json_object_to_json_string(a));
@@ -537,6 +543,10 @@ static bool strike(struct stage *s, const struct sent *c)
         window_answer(s->window, value, NULL, s->now_usec, UTC);
         json_object_put(value);
         return true;
+    case STAGE_COPY_FAILED:
+        s->copier = false;
+        window_copy_failed(s->window, "no space left", "make some", s->now_usec);
+        return false;
     case STAGE_NONE:
     case STAGE_FAULT_COUNT:
         return false;
@@ -570,7 +580,10 @@ static void turn(struct stage *s)
         value = answer(s, &c, &code, &error);
         if (error)
             (void)err_set(&e, code, "%s", error);
-        window_answer(s->window, error ? NULL : value, error ? &e : NULL, s->now_usec, UTC);
+        if (s->step == s->die_after)
+            s->dead = true;
+        else
+            window_answer(s->window, error ? NULL : value, error ? &e : NULL, s->now_usec, UTC);
         json_object_put(value);
     }
     free(c.arguments);
@@ -581,6 +594,19 @@ void stage_init(struct stage *s)
     *s = (struct stage){.now_usec = 5000000, .connected = true};
 }
 
+static bool run(struct stage *s, const struct window_config *config)
+{
+    const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .finished = on_finished, .user = s};
+    struct err e = {0};
+
+    last = (struct sent){0};
+    assert_int_equal(window_new(config, &env, &s->window, &e), 0);
+    window_start(s->window, s->now_usec, UTC);
+    while (!s->finished && !s->dead && last.is_due && s->sends++ < SENDS_MAX)
+        turn(s);
+    return s->finished;
+}
+
 bool stage_run(struct stage *s)
 {
     const struct window_config config = {
@@ -589,15 +615,27 @@ bool stage_run(struct stage *s)
         .before_freeze = s->hooks ? "/hooks/before" : NULL, .after_thaw = s->hooks ? "/hooks/after" : NULL,
         .before_usec = 1000000, .after_usec = 1000000, .mode = s->mode, .since = s->since, .checkpoint = s->checkpoint,
         .lease_usec = s->forgotten ? WINDOW_LEASE_MIN_USEC : WINDOW_LEASE_DEFAULT_USEC};
-    const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .finished = on_finished, .user = s};
-    struct err e = {0};
 
-    last = (struct sent){0};
-    assert_int_equal(window_new(&config, &env, &s->window, &e), 0);
-    window_start(s->window, s->now_usec, UTC);
-    while (!s->finished && last.is_due && s->sends++ < SENDS_MAX)
-        turn(s);
-    return s->finished;
+    return run(s, &config);
+}
+
+void stage_bury(struct stage *s, bool guardian_too)
+{
+    s->window = window_free(s->window);
+    s->copier = s->hv_frozen = s->dead = false;
+    if (s->armed && !guardian_too)
+        s->stopped = s->frozen = s->armed = false;
+}
+
+bool stage_recover(struct stage *s)
+{
+    const struct window_config config = {
+        .guest = "g", .identity = "g", .repository = "", .state_dir = "/state", .socket_dir = "/run", .pid = 1,
+        .times = WINDOW_TIMES, .recover = true, .recover_marked = s->armed, .recover_stopped = s->armed,
+        .recover_frozen = s->armed};
+
+    s->finished = false;
+    return run(s, &config);
 }
 
 void stage_done(struct stage *s)
@@ -627,6 +665,8 @@ const char *stage_left(const struct stage *s)
         return "ballast-expose runs on";
     if (s->nbd)
         return "QEMU's NBD server runs on";
+    if (s->files)
+        return "images and the note of the job are still there";
     for (size_t i = 0; i < STAGE_DISKS; i++) {
         if (s->plugged[i] || s->job[i] || s->exports[i])
             return "a disk still goes through a filter, or a job is there";

@@ -22,6 +22,7 @@ enum stage_fault {
     STAGE_PAUSED,   /* its user pauses the guest; the command is answered well */
     STAGE_CANCEL,   /* Ctrl-C; the command is answered well */
     STAGE_OVERTAKEN, /* the guardian's time has come; the command is answered well */
+    STAGE_COPY_FAILED, /* ballast-copy says that it failed, and ends; the command is answered well */
     STAGE_FAULT_COUNT
 };
 
@@ -54,6 +55,8 @@ struct stage {
     const char *forget;    /* with the release */
     bool hooks, hook_warns;
     const char *hook_error, *hook_after_error; /* what ballast-prepare says of them; NULL: well */
+    unsigned die_before;   /* ballastd is killed just before this step, or ... */
+    unsigned die_after;    /* ... when the command of this one was taken: its answer is nobody's */
 
     /* Books. */
     bool stopped, frozen, gone, armed, acted, finished, connected;
@@ -61,6 +64,8 @@ struct stage {
     bool server, nbd, exports[STAGE_DISKS]; /* ballast-expose; QEMU's server and exports */
     bool told_changes, added_checkpoint, removed_checkpoint, removed_old;
     unsigned asked;
+    bool dead;                  /* ballastd */
+    bool files;                 /* what ballast-prepare made: images, the note of the job */
     bool nodes[4][STAGE_DISKS]; /* fleece, filter, access, target */
     bool plugged[STAGE_DISKS], job[STAGE_DISKS];
     bool switched;              /* new bitmaps were added */
@@ -77,6 +82,11 @@ void stage_init(struct stage *s);
 /* Runs it to its end. False: it did not come to one. */
 bool stage_run(struct stage *s);
 void stage_done(struct stage *s);
+
+/* After ballastd was killed: what dies with it, and what the guardian does then, unless it was killed, too. */
+void stage_bury(struct stage *s, bool guardian_too);
+/* The next ballastd undoes what is there; true: it came to an end. die_before and die_after count for it, too. */
+bool stage_recover(struct stage *s);
 
 /* Everything was given back: the guest runs and is thawed, nothing is in QEMU, nobody is armed. Where the guest is gone, only
  * what is not its own. Returns what is not so, or NULL. */

@@ -103,7 +103,7 @@ static void damaged_point(void **state)
 /* ---- each step, each way to fail ---- */
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
-                                                           "reset", "paused", "cancel", "overtaken"};
+                                                           "reset", "paused", "cancel", "overtaken", "copy-failed"};
 
 static void try_fault(unsigned step, enum stage_fault fault, bool stays, const char *prepared, const char *bitmaps)
 {
@@ -410,6 +410,46 @@ static void leftovers_go_first(void **state)
     stage_done(&s);
 }
 
+/* ---- killed ---- */
+
+/* ballastd is killed at one step, and once more while the next one undoes that; `after`: its command was taken. */
+static void die_twice(unsigned first, bool after, bool guardian_too, unsigned second)
+{
+    struct stage s;
+    const char *left;
+
+    stage_init(&s);
+    s.prepared = committed;
+    s.bitmaps = "[{\"name\":\"ballast-0123456789abcdef-1700000000000000\",\"recording\":true,\"busy\":false,\"granularity\":1048576,"
+                "\"count\":3145728}]";
+    s.die_before = after ? 0 : first;
+    s.die_after = after ? first : 0;
+    (void)stage_run(&s);
+    stage_bury(&s, guardian_too);
+    s.die_before = after ? 0 : second;
+    s.die_after = after ? second : 0;
+    if ((s.files || s.armed) && !stage_recover(&s)) {
+        stage_bury(&s, guardian_too);
+        s.die_before = s.die_after = 0;
+        if (s.files || s.armed) /* a note or a marker tells that there is something to undo */
+            assert_true(stage_recover(&s));
+    }
+    left = stage_left(&s);
+    if (left)
+        fail_msg("killed %s step %u (%s)%s, then step %u (%s): %s", after ? "after" : "before", first, window_step_name(first),
+                 guardian_too ? " with the guardian" : "", second, second ? window_step_name(second) : "", left);
+    stage_done(&s);
+}
+
+static void nothing_stays_after_two_kills(void **state)
+{
+    (void)state;
+    for (unsigned first = 1; window_step_name(first); first++)
+        for (unsigned second = 0; second == 0 || window_step_name(second); second++)
+            for (int kind = 0; kind < 4; kind++)
+                die_twice(first, kind & 1, kind & 2, second);
+}
+
 static void copy_that_fails(void **state)
 {
     struct stage s;
@@ -461,6 +501,7 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(paused_guest_stays_paused),
         cmocka_unit_test(leftovers_go_first),
+        cmocka_unit_test(nothing_stays_after_two_kills),
         cmocka_unit_test(copy_that_fails),
         cmocka_unit_test(lost_commit_keeps_both_bitmaps),
     };
