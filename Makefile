@@ -4,10 +4,11 @@ BUILD ?= build
 FILES ?=
 BENCH ?= all
 FAULTS ?=
+STEPS ?=
 MESON_FLAGS ?=
 TEST_FLAGS ?=
 
-.PHONY: all build deps test check-quick vectors demo bench mutants check-tsan check-valgrind check-static clean
+.PHONY: all build deps test check-quick vectors demo bench mutants test-steps check-tsan check-valgrind check-static clean
 
 all: build
 
@@ -23,6 +24,12 @@ build: $(BUILD)/build.ninja
 # Installs, builds, runs all tests (quick ones first).
 test: deps
 	tools/test.sh --build $(BUILD) --live $(TEST_FLAGS) -- $(MESON_FLAGS)
+
+# make test-steps [STEPS="--only PATTERN --lanes N"]: kill -9 of everything at every step of a backup, on real guests; the part of it
+# that CI runs is the live test backup_steps.
+test-steps: deps
+	tools/test.sh --build $(BUILD) --live-tests guest -- $(MESON_FLAGS)
+	BALLAST_BUILD=$(abspath $(BUILD)) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/live/test_backup_steps.py --all $(STEPS)
 
 # For work in progress: no live guests, at most 5 minutes.
 check-quick:

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <systemd/sd-event.h>
 
@@ -102,6 +100,7 @@ static int on_send(void *user, const struct window_command *c, struct err *e)
         job->awaited = WINDOW_PEER_COUNT;
         (void)sd_event_source_set_enabled(job->clock, SD_EVENT_OFF);
     }
+    backup_fault_sent(&job->fault);
     return r;
 }
 
@@ -113,34 +112,19 @@ static void on_frozen(void *user, bool frozen)
         job->vm->hv->ops->backup->freeze(job->vm->hv, job->vm, frozen);
 }
 
-/* "STEP:kill" and "STEP:stop" do to ballastd what a test wants to see survived, just before that step. */
-static void act_for_test(const struct backup_job *job, const char *step)
-{
-    const char *test = job->config.test, *action = test ? strchr(test, ':') : NULL;
-
-    if (!action || strlen(step) != (size_t)(action - test) || strncmp(step, test, strlen(step)) != 0)
-        return;
-    if (strcmp(action, ":kill") == 0)
-        (void)kill(getpid(), SIGKILL);
-    else if (strcmp(action, ":stop") == 0)
-        (void)kill(getpid(), SIGSTOP);
-}
-
 static void on_step(void *user, unsigned number, const char *name)
 {
     struct backup_job *job = user;
 
     log_debug("backup of guest '%s': step %u, %s", job->guest, number, name);
-    act_for_test(job, name);
+    backup_fault_before(&job->fault, name);
 }
 
-/* "STEP:hold:FILE" waits there until FILE is gone. */
 static bool on_held(void *user)
 {
-    struct backup_job *job = user;
-    const char *file = job->config.test ? strstr(job->config.test, ":hold:") : NULL;
+    const struct backup_job *job = user;
 
-    return file && access(file + strlen(":hold:"), F_OK) == 0;
+    return backup_fault_is_held(&job->fault);
 }
 
 static void on_finished(void *user)
@@ -232,12 +216,9 @@ static int open_window(struct backup_job *job, struct err *e)
     const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .held = on_held,
                                    .finished = on_finished, .user = job};
     struct window_config *config = &job->config.window;
-    const char *hold = job->config.test ? strstr(job->config.test, ":hold:") : NULL;
-    char step[64] = "";
 
-    if (hold)
-        (void)snprintf(step, sizeof(step), "%.*s", (int)(hold - job->config.test), job->config.test);
-    config->hold_step = hold ? step : NULL;
+    backup_fault_read(&job->fault, job->config.test);
+    config->hold_step = backup_fault_hold_step(&job->fault);
     config->pid = job->vm->pid;
     return window_new(config, &env, &job->window, e);
 }

@@ -23,7 +23,7 @@ struct backup_job_config {
     struct guardian_link *guardian;
     uint64_t id;
     struct window_config window; /* guest, identity and the paths are copied */
-    const char *test;            /* $BALLAST_TEST_BACKUP, "STEP:ACTION": tests only; NULL */
+    const char *test;            /* $BALLAST_TEST_BACKUP (backup_fault.h): tests only; NULL */
     void (*finished)(void *user, struct backup_job *job); /* once, from the loop; not to be freed in it */
     void *user;
 };

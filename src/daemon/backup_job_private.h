@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "backup_fault.h"
 #include "backup_job.h"
 #include "child.h"
 #include "qga.h"
@@ -21,6 +22,7 @@ struct backup_job {
     struct window *window;
     bool done;
     int64_t started_sec, ended_sec;
+    struct backup_fault fault; /* tests */
 
     struct sd_event_source *clock;    /* the window's wait, a helper's deadline, the clean-up at the end */
     enum window_peer awaited;         /* whose answer is due; WINDOW_PEER_COUNT: nobody's */

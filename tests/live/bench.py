@@ -57,7 +57,7 @@ def say(text):
 _START = time.monotonic()
 
 
-def eventually(condition, what, deadline_sec=LONG_SEC, explain=None):
+def eventually(condition, what, deadline_sec=LONG_SEC, explain=None, every_sec=0.25):
     """Waits until condition() is true and returns its value; if it never is: AssertionError with what and explain()."""
     end = time.monotonic() + deadline_sec
     while True:
@@ -68,7 +68,7 @@ def eventually(condition, what, deadline_sec=LONG_SEC, explain=None):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"never within {deadline_sec} s: {what}" + (f"\n{explain()}" if explain else ""))
-        time.sleep(0.25)
+        time.sleep(every_sec)
 
 
 def always(condition, what, seconds, explain=None):

@@ -544,9 +544,14 @@ static bool strike(struct stage *s, const struct sent *c)
         json_object_put(value);
         return true;
     case STAGE_COPY_FAILED:
+        if (!s->copier)
+            return false;
         s->copier = false;
         window_copy_failed(s->window, "no space left", "make some", s->now_usec);
-        return false;
+        if (c->c.peer != WINDOW_COPIER || strcmp(c->c.command, "cancel") == 0)
+            return false;
+        window_answer(s->window, NULL, &e, s->now_usec, UTC);
+        return true;
     case STAGE_NONE:
     case STAGE_FAULT_COUNT:
         return false;

@@ -204,7 +204,7 @@ static void leftovers_go_first(void **state)
 /* ---- each step, each way to fail ---- */
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
-                                                           "reset", "cancel", "overtaken"};
+                                                           "reset", "cancel", "overtaken", "copy-failed"};
 
 static void try_fault(unsigned step, enum stage_fault fault, bool stays, const char *iothread)
 {
