@@ -54,18 +54,6 @@ size_t window_disk_index(const struct window *w, const struct window_disk *d)
     return (size_t)(d - w->disks);
 }
 
-void window_print_text(struct wire_text *t, const char *key, const char *value)
-{
-    wire_text_format(t, "\"%s\":", key);
-    wire_text_string(t, value);
-}
-
-void window_print_node(const struct window *w, const struct window_disk *d, struct wire_text *t, const char *key,
-                       const char *prefix)
-{
-    wire_text_format(t, "\"%s\":\"%s%zu\"", key, prefix, window_disk_index(w, d));
-}
-
 /* ---- failures ---- */
 
 static const struct window_step *step_of(const struct window *w)
@@ -109,6 +97,8 @@ static void remember_failure(struct window *w, const struct err *e)
     w->failed = true;
     w->error = *e;
     (void)snprintf(w->failed_step, sizeof(w->failed_step), "%s", step_of(w)->name);
+    if (w->env.failed)
+        w->env.failed(w->env.user, w->error.text);
 }
 
 /* Where the step under way may not simply go on. */
@@ -143,6 +133,8 @@ static bool is_left_out(const struct window *w, const struct window_step *s)
     if (w->failed && (s->phase < WINDOW_CLOSE || s->phase == WINDOW_COPY))
         return true;
     if (s->modes && !(s->modes & WINDOW_ONLY(w->mode)))
+        return true;
+    if (s->peer == WINDOW_GROUP && !w->config.grouped)
         return true;
     return w->gone && s->peer == WINDOW_MONITOR;
 }
@@ -510,6 +502,19 @@ int window_release(struct window *w, const char *forget, uint64_t now_usec, stru
     else
         window_cancel(w, now_usec);
     return 0;
+}
+
+void window_abandon(struct window *w, const char *text, uint64_t now_usec)
+{
+    struct err e = {0};
+
+    if (w->finished)
+        return;
+    w->now_usec = now_usec;
+    window_set_hint(w, "run the backup again when that is put right, or with --each, which lets no guest wait for another");
+    (void)err_set(&e, ECANCELED, "%s", text);
+    w->abandoned = w->abandoned || !w->failed;
+    fail_soon(w, &e);
 }
 
 void window_cancel(struct window *w, uint64_t now_usec)

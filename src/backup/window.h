@@ -88,6 +88,7 @@ enum window_peer {
     WINDOW_HELPER,   /* "prepare", "remove", "hook": ballast-prepare with the arguments as its input; its answer is its output */
     WINDOW_COPIER,   /* "job", "finish", "cancel": a line to ballast-copy; the answer is the line that ends it */
     WINDOW_SERVER,   /* what stands between an exposure and its clients: "relay", "serve", "status", "end" */
+    WINDOW_GROUP,    /* "meet-prepared" ...: answered when all guests of the group are there; "turn": when it may copy */
     WINDOW_CLOCK,    /* nothing: answer after deadline_usec, or earlier */
     WINDOW_PEER_COUNT
 };
@@ -125,6 +126,7 @@ struct window_config {
     const char *before_freeze, *after_thaw; /* commands of the administrator's; NULL: none */
     uint64_t before_usec, after_usec;       /* how long each may take */
     bool hook_warns;        /* one that fails before the freeze is only told of */
+    bool grouped;           /* meets others at one instant (window_group.h) */
     bool recover;           /* only CLOSE and TEARDOWN: what an earlier ballastd left ... */
     bool recover_marked; /* ... with a marker, which goes */
     bool recover_stopped, recover_frozen; /* ... and with a window open, as it says of this QEMU */
@@ -150,6 +152,10 @@ struct window_env {
     /* Before each step, for logs and tests; `number` as in the manual. */
     void (*step)(void *user, unsigned number, const char *name);
     bool (*held)(void *user);      /* may be NULL */
+    /* The first failure: the other guests of the group are not to wait. NULL: nobody needs to know. Not the place to call the
+     * window from. */
+    void (*failed)(void *user, const char *text);
+    void (*print_group)(void *user, struct wire_text *t); /* the manifest's "group", an object; NULL: none */
     void (*finished)(void *user);  /* last call; window_free() is fine in it */
     void *user;
 };
@@ -182,6 +188,8 @@ void window_copy_failed(struct window *w, const char *text, const char *hint, ui
 
 /* What to do about the failure that is told next. */
 void window_hint(struct window *w, const char *hint);
+/* Another guest of its group failed: this one gives up, too, as soon as the command under way is answered. */
+void window_abandon(struct window *w, const char *text, uint64_t now_usec);
 
 /* Gives up as soon as the command under way is answered; nothing happens after the copy is complete. */
 void window_cancel(struct window *w, uint64_t now_usec);
@@ -213,6 +221,7 @@ struct window_view {
     unsigned step_number;
     enum window_phase phase;
     bool done, failed;
+    bool abandoned;            /* failed only because another guest of the group did */
     const char *error, *hint;  /* of the first failure; "" */
     const char *failed_step;
     const char *point;         /* "" until committed */
@@ -237,6 +246,15 @@ struct window_view {
     uint64_t clients, sent_bytes;
 };
 void window_look(const struct window *w, struct window_view *ret);
+
+/* When it stood still, by the clock of now_usec. */
+struct window_instant {
+    bool is_paused;          /* by its user, before and after */
+    uint64_t stopped_usec;   /* stop was answered; 0: not */
+    uint64_t continued_usec; /* cont was sent; 0: not */
+    char time[20];           /* its point's, as the repository writes it: the point is there once it is committed */
+};
+void window_look_instant(const struct window *w, struct window_instant *ret);
 void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret);
 const char *window_note(const struct window *w, size_t i);
 

@@ -31,6 +31,15 @@ void window_sent_stop(struct window *w, struct window_disk *d)
     w->env.frozen(w->env.user, true);
 }
 
+int window_take_stop(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
+{
+    (void)d;
+    (void)v;
+    (void)e;
+    w->stopped_usec = w->now_usec;
+    return 0;
+}
+
 void window_build_switch(struct window *w, struct window_disk *d, struct wire_text *t)
 {
     bool first = true;
@@ -111,6 +120,13 @@ bool window_needs_cont(const struct window *w, const struct window_disk *d)
 {
     (void)d;
     return w->stop_sent && !w->cont_done; /* also where the guardian acted: it may have come before our stop */
+}
+
+void window_sent_cont(struct window *w, struct window_disk *d)
+{
+    (void)d;
+    if (!w->continue_usec)
+        w->continue_usec = w->now_usec;
 }
 
 int window_take_cont(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)

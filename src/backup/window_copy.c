@@ -54,7 +54,7 @@ int window_take_dirty(struct window *w, struct window_disk *d, struct json_objec
 }
 
 /* The point's name. Always later than the newest one's: two within a second, or a clock that was set back. */
-static int64_t window_point_utc_usec(const struct window *w)
+int64_t window_point_utc_usec(const struct window *w)
 {
     int64_t usec = w->checkpoint_utc_usec;
     struct tm tm = {0};

@@ -21,6 +21,18 @@ const char *window_freeze_text(enum window_freeze f)
 
 /* What a window tells: to those who look at it, and the manifest (docs/repository-format.md: facts). */
 
+void window_print_text(struct wire_text *t, const char *key, const char *value)
+{
+    wire_text_format(t, "\"%s\":", key);
+    wire_text_string(t, value);
+}
+
+void window_print_node(const struct window *w, const struct window_disk *d, struct wire_text *t, const char *key,
+                       const char *prefix)
+{
+    wire_text_format(t, "\"%s\":\"%s%zu\"", key, prefix, window_disk_index(w, d));
+}
+
 /* As the repository writes times of points: 20261124T150000Z. */
 void window_print_time(int64_t utc_usec, char *to, size_t size)
 {
@@ -74,6 +86,10 @@ void window_print_facts(const struct window *w, struct wire_text *t)
     wire_text_adds(t, ",\"command_line\":");
     wire_text_adds(t, w->definition ? w->definition : "null");
     print_disks(w, t);
+    if (w->config.grouped && w->env.print_group) {
+        wire_text_adds(t, ",\"group\":");
+        w->env.print_group(w->env.user, t);
+    }
     wire_text_adds(t, ",\"notes\":[");
     for (size_t i = 0; i < w->notes_n; i++) {
         wire_text_adds(t, i ? "," : "");
@@ -94,6 +110,7 @@ void window_look(const struct window *w, struct window_view *ret)
         .phase = window_steps[at].phase,
         .done = w->finished,
         .failed = w->failed && !(w->committed && w->config.mode == WINDOW_BACKUP),
+        .abandoned = w->abandoned,
         .error = w->error.text,
         .hint = w->hint,
         .failed_step = w->failed_step,
@@ -122,6 +139,17 @@ void window_look(const struct window *w, struct window_view *ret)
         .clients = w->clients,
         .sent_bytes = w->sent_bytes,
     };
+}
+
+void window_look_instant(const struct window *w, struct window_instant *ret)
+{
+    *ret = (struct window_instant){
+        .is_paused = w->checkpoint_utc_usec && !w->was_running,
+        .stopped_usec = w->stopped_usec,
+        .continued_usec = w->continue_usec,
+    };
+    if (w->checkpoint_utc_usec)
+        window_print_time(window_point_utc_usec(w), ret->time, sizeof(ret->time));
 }
 
 void window_look_disk(const struct window *w, size_t i, struct window_disk_view *ret)

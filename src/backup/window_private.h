@@ -39,6 +39,9 @@
 #define WINDOW_CHECKPOINT_BYTES 65536U     /* their granularity: a cluster of qcow2; 2 MiB of memory for 1 TiB */
 #define WINDOW_CHECKPOINTS_MAX 16          /* on a disk: each costs every write of the guest a little */
 #define WINDOW_CLIENTS_MAX 20              /* of QEMU's NBD server: the relay's 16, its own look, spare ones */
+#define WINDOW_MEET_PREPARED_USEC 300000000ULL /* another guest's repository, leftovers, sync: nobody is frozen meanwhile */
+#define WINDOW_MEET_READY_USEC 10000000ULL   /* beyond the time of a hook: to be killed and told */
+#define WINDOW_TURN_USEC 86400000000ULL      /* others copy first: a day is longer than any of them */
 
 struct window_disk {
     char name[WINDOW_NAME_SIZE];
@@ -85,7 +88,7 @@ struct window {
     bool running;        /* in advance(): no nesting */
     bool kicked;         /* something happened while polling is not yet waiting */
     bool finished;
-    bool cancelled;
+    bool cancelled, abandoned;
     bool connected, gone;
     bool looked; /* what query-block says is not older than this TEARDOWN */
     bool waits_connection;
@@ -122,7 +125,7 @@ struct window {
     /* the window */
     bool armed, freeze_sent, frozen, stop_sent, window_open;
     bool cont_done, thaw_done, acted;
-    uint64_t armed_usec, freeze_usec, frozen_usec, thawed_usec, stop_usec, cont_usec;
+    uint64_t armed_usec, freeze_usec, frozen_usec, thawed_usec, stop_usec, stopped_usec, continue_usec, cont_usec;
     uint64_t frozen_count, thawed_count;
     int64_t checkpoint_utc_usec;
     enum window_consistency consistency;
@@ -242,6 +245,7 @@ bool window_needs_graph(const struct window *w, const struct window_disk *d);
 int window_take_graph(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
 
 /* window_facts.c */
+int64_t window_point_utc_usec(const struct window *w);
 void window_print_facts(const struct window *w, struct wire_text *t);
 void window_print_time(int64_t utc_usec, char *to, size_t size);
 
@@ -259,6 +263,8 @@ int window_take_pushed(struct window *w, struct window_disk *d, struct json_obje
 void window_sent_freeze(struct window *w, struct window_disk *d);
 bool window_needs_stop(const struct window *w, const struct window_disk *d);
 void window_sent_stop(struct window *w, struct window_disk *d);
+int window_take_stop(struct window *w, struct window_disk *d, struct json_object *v, struct err *e);
+void window_sent_cont(struct window *w, struct window_disk *d);
 void window_build_switch(struct window *w, struct window_disk *d, struct wire_text *t);
 void window_sent_switch(struct window *w, struct window_disk *d);
 void window_build_filter(struct window *w, struct window_disk *d, struct wire_text *t);

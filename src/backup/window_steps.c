@@ -53,6 +53,33 @@ static uint64_t within_commit(const struct window *w)
     return WINDOW_COMMIT_USEC;
 }
 
+static uint64_t within_meet_prepared(const struct window *w)
+{
+    (void)w;
+    return WINDOW_MEET_PREPARED_USEC;
+}
+
+/* The others' hooks run meanwhile, each within its own time. */
+static uint64_t within_meet_ready(const struct window *w)
+{
+    return w->config.before_usec + WINDOW_MEET_READY_USEC;
+}
+
+/* A guest that is frozen waits for the others no longer than for its own agent. */
+static uint64_t within_meet_frozen(const struct window *w)
+{
+    uint64_t since = w->freeze_sent ? w->freeze_usec : w->armed ? w->armed_usec : w->step_since_usec;
+    uint64_t end = since + w->config.times.freeze_usec;
+
+    return end > w->now_usec ? end - w->now_usec : 0;
+}
+
+static uint64_t within_turn(const struct window *w)
+{
+    (void)w;
+    return WINDOW_TURN_USEC;
+}
+
 static uint64_t within_copy_end(const struct window *w)
 {
     (void)w;
@@ -106,14 +133,18 @@ const struct window_step window_steps[] = {
      .deadline_usec = within_agent, .poll_usec = WINDOW_SYNC_POLL_USEC},
     {"fleece", WINDOW_PREPARE, WINDOW_MONITOR, "blockdev-add", true, .build = window_build_fleece, .sent = window_sent_fleece,
      .refused = window_fleece_refused},
+    {"meet-prepared", WINDOW_PREPARE, WINDOW_GROUP, "meet-prepared", .deadline_usec = within_meet_prepared},
     {"hook-before", WINDOW_PREPARE, WINDOW_HELPER, "hook", .needed = window_needs_hook_before, .build = window_build_hook_before,
      .sent = window_sent_hook_before, .take = window_take_hook_before, .refused = window_hook_before_refused,
      .deadline_usec = window_within_hook},
+    {"meet-ready", WINDOW_PREPARE, WINDOW_GROUP, "meet-ready", .deadline_usec = within_meet_ready},
     {"arm", WINDOW_PREPARE, WINDOW_GUARDIAN, "arm", .needed = window_needs_arm, .sent = window_sent_arm, .deadline_usec = within_agent},
 
     {"freeze", WINDOW_WINDOW, WINDOW_AGENT, "guest-fsfreeze-freeze", .needed = window_needs_agent, .sent = window_sent_freeze,
      .take = window_take_freeze, .refused = window_freeze_refused, .deadline_usec = within_freeze},
+    {"meet-frozen", WINDOW_WINDOW, WINDOW_GROUP, "meet-frozen", .deadline_usec = within_meet_frozen},
     {"stop", WINDOW_WINDOW, WINDOW_MONITOR, "stop", .needed = window_needs_stop, .sent = window_sent_stop,
+     .take = window_take_stop,
      .deadline_usec = within_checkpoint},
     {"bitmaps", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .build = window_build_switch, .sent = window_sent_switch,
      .deadline_usec = within_checkpoint, ONLY_BACKUP},
@@ -127,8 +158,10 @@ const struct window_step window_steps[] = {
      .deadline_usec = within_checkpoint},
     {"since", WINDOW_WINDOW, WINDOW_MONITOR, "transaction", .needed = window_needs_since, .build = window_build_since,
      .sent = window_sent_since, .deadline_usec = within_checkpoint, ONLY_EXPOSE},
+    {"meet-checkpoint", WINDOW_WINDOW, WINDOW_GROUP, "meet-checkpoint", .deadline_usec = within_checkpoint},
 
-    {"cont", WINDOW_CLOSE, WINDOW_MONITOR, "cont", .needed = window_needs_cont, .take = window_take_cont, .refused = window_cont_refused,
+    {"cont", WINDOW_CLOSE, WINDOW_MONITOR, "cont", .needed = window_needs_cont, .sent = window_sent_cont, .take = window_take_cont,
+     .refused = window_cont_refused,
      .deadline_usec = within_thaw, .poll_usec = WINDOW_HOLD_POLL_USEC},
     {"thaw", WINDOW_CLOSE, WINDOW_AGENT, "guest-fsfreeze-thaw", .needed = window_needs_thaw, .take = window_take_thaw,
      .refused = window_thaw_refused, .deadline_usec = within_thaw, .poll_usec = WINDOW_SYNC_POLL_USEC},
@@ -140,6 +173,7 @@ const struct window_step window_steps[] = {
     {"hook-after", WINDOW_CLOSE, WINDOW_HELPER, "hook", .needed = window_needs_hook_after, .build = window_build_hook_after,
      .take = window_take_hook_after, .refused = window_hook_after_refused, .deadline_usec = window_within_hook},
 
+    {"turn", WINDOW_COPY, WINDOW_GROUP, "turn", .deadline_usec = within_turn},
     {"dirty", WINDOW_COPY, WINDOW_MONITOR, "query-named-block-nodes", .build = window_build_flat, .take = window_take_dirty,
      ONLY_BACKUP},
     {"copier", WINDOW_COPY, WINDOW_COPIER, "job", .build = window_build_job, .sent = window_sent_job, .take = window_take_job,

@@ -32,6 +32,11 @@ void backup_time_json(struct wire_text *t, const char *time);
 /* The guest's definition as its facts have it, for the restored guest: with --name another name, UUID and MACs. */
 void backup_definition_print(const struct cli *cli, const struct repo_manifest *m, struct wire_text *t);
 
+/* Points of one instant: the group's id, "" where it is of none; its line for people, with the other points. */
+#define BACKUP_GROUP_SIZE 24
+void backup_together_id(const struct repo_manifest *m, char id[BACKUP_GROUP_SIZE]);
+void backup_together_print(const struct cli *cli, struct repo *repo, const struct repo_manifest *m, struct wire_text *t);
+
 int cmd_backup_init(struct cli *cli);
 int cmd_backup_run(struct cli *cli);
 int cmd_backup_list(struct cli *cli);

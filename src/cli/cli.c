@@ -223,6 +223,7 @@ static const struct option_name {
     {"--into", CLI_OPTION_INTO, "DIRECTORY"},
     {"--nic", CLI_OPTION_NIC, "NIC"},
     {"--expect", CLI_OPTION_EXPECT, "TEXT"},
+    {"--each", CLI_OPTION_EACH, NULL},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

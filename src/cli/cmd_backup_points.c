@@ -13,6 +13,7 @@ struct summary {
     uint64_t size_bytes, read_bytes, stored_bytes;
     enum repo_kind kind; /* full when every disk is */
     char consistency[16];
+    char group[BACKUP_GROUP_SIZE];
 };
 
 static void summarise(const struct repo_manifest *m, struct summary *ret)
@@ -26,6 +27,7 @@ static void summarise(const struct repo_manifest *m, struct summary *ret)
             ret->kind = m->disks[i].kind;
     }
     repo_manifest_fact(m, "consistency", ret->consistency, sizeof(ret->consistency));
+    backup_together_id(m, ret->group);
 }
 
 static void disks_json(struct wire_text *t, const struct repo_manifest *m)
@@ -71,6 +73,11 @@ static void point_json(struct wire_text *t, const struct repo_point_entry *p, co
         wire_text_string(t, s.consistency);
     else
         wire_text_adds(t, "null");
+    wire_text_adds(t, ",\"group\":");
+    if (s.group[0])
+        wire_text_string(t, s.group);
+    else
+        wire_text_adds(t, "null");
     wire_text_format(t, ",\"kind\":\"%s\",\"size_bytes\":%" PRIu64 ",\"read_bytes\":%" PRIu64 ",\"stored_bytes\":%" PRIu64,
                      repo_kind_text(s.kind), s.size_bytes, s.read_bytes, s.stored_bytes);
     disks_json(t, m);
@@ -100,8 +107,13 @@ static void point_text(const struct term *term, struct wire_text *t, const struc
     summarise(m, &s);
     cell(term, t, s.consistency[0] ? s.consistency : "-", 13);
     cell(term, t, repo_kind_text(s.kind), 13);
-    wire_text_format(t, "%5zu  %9s %9s  %s\n", m->disk_count, units_show_size(s.size_bytes).s,
+    wire_text_format(t, "%5zu  %9s %9s  %s", m->disk_count, units_show_size(s.size_bytes).s,
                      units_show_size(s.stored_bytes).s, p->is_protected ? "protected" : "");
+    if (s.group[0]) {
+        wire_text_adds(t, p->is_protected ? ", group " : "group ");
+        (void)term_text(term, t, s.group, 0);
+    }
+    wire_text_adds(t, "\n");
 }
 
 static void list_print(const struct cli *cli, struct repo *repo, const struct repo_point_list *list, struct wire_text *t,
@@ -232,6 +244,7 @@ int cmd_backup_show(struct cli *cli)
     wire_text_adds(&t, "\n");
     for (size_t i = 0; i < m->disk_count; i++)
         disk_text(&cli->term, &t, &m->disks[i]);
+    backup_together_print(cli, repo, m, &t);
     boot_print(cli, repo, &p, &t);
     wire_text_adds(&t, "  ");
     term_wrap(&cli->term, &t, m->facts, 2, 2);

@@ -30,6 +30,7 @@ static const char options_text[] =
     "Of `ballast backup` (`ballast backup COMMAND --help` tells which go with it):\n"
     "  --repository PATH  the repository (default: the configuration's backup.repository)\n"
     "  --chunk-size SIZE  of a new repository (default: 1 MiB)\n"
+    "  --each             run: several guests one after the other, not at one instant\n"
     "  --freeze HOW       of a running guest: require, prefer or never (default: the configuration's backup.freeze)\n"
     "  --dry-run          says what would be done, and why\n"
     "  --keep RULES       points to keep: last=3,hourly=24,daily=7,weekly=4,monthly=12,yearly=2\n"

@@ -217,7 +217,8 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BANDWIDTH, "bandwidth", CONFIG_SIZE, BACKUP_BANDWIDTH_MIN, CONFIG_SIZE_MAX, 0, 0,
      NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_CONCURRENCY, "concurrency", CONFIG_INTEGER, 1, BACKUP_CONCURRENCY_MAX, 0, 0, NULL, 1,
-     NULL, false, "How many scheduled backups may run at once. Those that are asked for by hand run beside them."},
+     NULL, false, "How many scheduled backups may run at once (those that are asked for by hand run beside them), and how many guests of a "
+     "group, which were stopped at one instant, are copied at a time."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_QUIET_HOURS, "quiet-hours", CONFIG_TEXT, 1, CALENDAR_INPUT_MAX, 0, 0, NULL, 0,
      "none", false, "A time of the day in which no scheduled backup begins, such as 08:00-18:00. What becomes due in it begins "
      "when it ends."},

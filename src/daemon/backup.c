@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "api_body.h"
+#include "backup_group.h"
 #include "backup_job.h"
 #include "log.h"
 #include "paths.h"
@@ -33,6 +34,7 @@ struct backup {
     char before_freeze[PATHS_SIZE], after_thaw[PATHS_SIZE]; /* "": none */
     uint64_t before_usec, after_usec;
     bool hook_warns;
+    size_t copies_max; /* of a group, at a time */
     struct window_times times;
     struct guardian_link *guardian;
     struct backup_job *jobs[BACKUP_JOBS_MAX]; /* oldest first */
@@ -127,14 +129,17 @@ static void on_finished(void *user, struct backup_job *job)
                      v.failed ? v.error : NULL);
 }
 
-static int start(struct backup *b, struct hv_vm *vm, const struct window_config *window, struct backup_job **ret,
-                 struct err *e)
+/* group: it is one of several, in that place; NULL: alone. */
+static int start(struct backup *b, struct hv_vm *vm, const struct window_config *window, struct backup_group *group,
+                 size_t place, struct backup_job **ret, struct err *e)
 {
     struct backup_job_config config = {
         .loop = b->env.loop,
         .guardian = b->guardian,
         .id = b->last_id + 1,
         .window = *window,
+        .group = group,
+        .place = place,
         .test = secure_getenv("BALLAST_TEST_BACKUP"),
         .finished = on_finished,
         .user = b,
@@ -211,7 +216,7 @@ void backup_see_appeared(struct backup *b, struct hv_vm *vm)
         return;
     log_warning("an earlier ballastd was cut off while it backed up guest '%s'%s: what it left is undone", vm->name,
                 window.recover_stopped || window.recover_frozen ? ", which may be frozen" : "");
-    if (start(b, vm, &window, &job, &e) < 0)
+    if (start(b, vm, &window, NULL, 0, &job, &e) < 0)
         log_error("what a backup left in guest '%s' can't be undone now: %s", vm->name, e.text);
 }
 
@@ -257,34 +262,118 @@ int backup_start(struct backup *b, const char *guest, struct err *e)
         return err_set(e, ENOENT, "guest '%s' is not there", guest);
     if (find_running(b, guest))
         return err_set(e, EBUSY, "guest '%s' is being backed up already", guest);
-    return start(b, g->vm, &window, &job, e);
+    return start(b, g->vm, &window, NULL, 0, &job, e);
+}
+
+/* The guests that a request names: "guest", or "guests", a list of different ones that meet at one instant. */
+struct run_guests {
+    size_t n;
+    struct hv_vm *vms[WINDOW_GROUP_MAX];
+};
+
+static bool take_guest(struct backup *b, const struct api_request *rq, const char *name, struct run_guests *to,
+                       struct api_reply *ret)
+{
+    const struct engine_guest *g = engine_find(b->env.engine, name);
+
+    if (!g)
+        api_reply_no_guest(rq->source, name, ret);
+    else if (find_running(b, name))
+        api_reply_error(ret, 409, "ballast backup run of it again when that has ended", "guest '%s' is being backed up already",
+                        name);
+    else if (to->n == WINDOW_GROUP_MAX)
+        api_reply_error(ret, 400, "name fewer, or use --each, which lets no guest wait for another",
+                        "more than %d guests are not backed up at one instant", WINDOW_GROUP_MAX);
+    for (size_t i = 0; ret->status < 400 && i < to->n; i++)
+        if (to->vms[i] == g->vm)
+            api_reply_error(ret, 400, "name it once", "guest '%s' is named twice", name);
+    if (ret->status >= 400)
+        return false;
+    to->vms[to->n++] = g->vm;
+    return true;
+}
+
+static bool take_guests(struct backup *b, const struct api_request *rq, struct json_object *list, const char *one,
+                        struct run_guests *to, struct api_reply *ret)
+{
+    *to = (struct run_guests){0};
+    if (!list)
+        return take_guest(b, rq, one, to, ret);
+    if (one[0] || !json_object_is_type(list, json_type_array) || json_object_array_length(list) == 0) {
+        api_reply_error(ret, 400, "send {\"guest\":NAME} or {\"guests\":[NAME,...]}",
+                        one[0] ? "'guest' and 'guests' are both there" : "'guests' is no list of names");
+        return false;
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *name = json_object_array_get_idx(list, i);
+
+        if (!json_object_is_type(name, json_type_string)) {
+            api_reply_error(ret, 400, "send {\"guests\":[NAME,...]}", "'guests' is no list of names");
+            return false;
+        }
+        if (!take_guest(b, rq, json_object_get_string(name), to, ret))
+            return false;
+    }
+    return true;
+}
+
+static void reply_not_begun(struct api_reply *ret, const struct err *e)
+{
+    api_reply_error(ret, 503, "see ballast show of that guest; try again when its monitor answers", "%s", e->text);
+}
+
+/* All or none: where one can't begin, those that have begun are told, and end before anything is frozen. */
+static void start_group(struct backup *b, const struct run_guests *guests, const struct window_config *window,
+                        struct api_reply *ret)
+{
+    AUTO(backup_group) struct backup_group *group = NULL;
+    struct backup_job *jobs[WINDOW_GROUP_MAX];
+    struct err e = {0};
+
+    if (backup_group_new(b->env.loop, guests->n, b->copies_max, &group, &e) < 0) {
+        reply_not_begun(ret, &e);
+        return;
+    }
+    for (size_t i = 0; i < guests->n; i++)
+        if (start(b, guests->vms[i], window, group, i, &jobs[i], &e) < 0) {
+            backup_group_join(group, i, NULL, guests->vms[i]->name, identity_of(guests->vms[i]));
+            backup_group_fail(group, i, e.text);
+            reply_not_begun(ret, &e);
+            return;
+        }
+    wire_text_format(&ret->body, "{\"group\":\"%s\",\"jobs\":[", backup_group_id(group));
+    for (size_t i = 0; i < guests->n; i++) {
+        wire_text_adds(&ret->body, i ? "," : "");
+        backup_job_print(jobs[i], &ret->body);
+    }
+    wire_text_adds(&ret->body, "]}");
 }
 
 static void request_run(struct backup *b, const struct api_request *rq, struct api_reply *ret)
 {
     struct window_config window = window_config(b);
-    const struct engine_guest *g;
+    struct json_object *list = NULL;
+    struct run_guests guests;
     struct run_request run;
     struct backup_job *job;
     struct err e = {0};
 
-    if (!api_body_read(rq, run_fields, sizeof(run_fields) / sizeof(run_fields[0]), NULL, &run, ret))
+    if (!api_body_read(rq, run_fields, sizeof(run_fields) / sizeof(run_fields[0]), "guests", &run, ret))
         return;
-    g = engine_find(b->env.engine, run.guest);
+    (void)json_object_object_get_ex(rq->body, "guests", &list);
     if (!b->repository[0])
         api_reply_error(ret, 409, "make one with ballast backup init DIRECTORY, write 'backup: {repository: DIRECTORY}' "
                         "into ballast.yaml, and let ballastd read it (systemctl reload ballastd)",
                         "no backup repository is configured");
-    else if (!g)
-        api_reply_no_guest(rq->source, run.guest, ret);
     else if (run.freeze[0] && !freeze_parse(run.freeze, &window.freeze))
         api_reply_error(ret, 400, "require, prefer or never", "'%s' is no way to freeze",
                         text_show(run.freeze, strlen(run.freeze)).s);
-    else if (find_running(b, run.guest))
-        api_reply_error(ret, 409, "ballast backup run of it again when that has ended", "guest '%s' is being backed up already",
-                        run.guest);
-    else if (start(b, g->vm, &window, &job, &e) < 0)
-        api_reply_error(ret, 503, "see ballast show of that guest; try again when its monitor answers", "%s", e.text);
+    else if (!take_guests(b, rq, list, run.guest, &guests, ret))
+        return;
+    else if (list)
+        start_group(b, &guests, &window, ret);
+    else if (start(b, guests.vms[0], &window, NULL, 0, &job, &e) < 0)
+        reply_not_begun(ret, &e);
     else
         backup_job_print(job, &ret->body);
 }
@@ -380,6 +469,7 @@ void backup_configure(struct backup *b, const struct config *config)
 {
     b->freeze = (enum window_freeze)config->backup.freeze; /* the words of both are the same: a test compares them */
     b->bandwidth_bytes = config->backup.bandwidth_kib << 10;
+    b->copies_max = config->backup.concurrency;
     b->times = WINDOW_TIMES;
     b->times.freeze_usec = config->backup.freeze_usec;
     b->times.checkpoint_usec = config->backup.checkpoint_usec;

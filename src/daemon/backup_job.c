@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "backup_group.h"
 #include "backup_job_private.h"
 #include "log.h"
 
@@ -92,6 +93,9 @@ static int on_send(void *user, const struct window_command *c, struct err *e)
     case WINDOW_SERVER:
         r = backup_job_ask_server(job, c, e);
         break;
+    case WINDOW_GROUP:
+        r = backup_group_ask(job->config.group, job->config.place, c->command, e);
+        break;
     case WINDOW_CLOCK:
     case WINDOW_PEER_COUNT:
         break;
@@ -110,6 +114,21 @@ static void on_frozen(void *user, bool frozen)
 
     if (job->vm)
         job->vm->hv->ops->backup->freeze(job->vm->hv, job->vm, frozen);
+}
+
+static void on_failed(void *user, const char *text)
+{
+    const struct backup_job *job = user;
+
+    if (job->config.group)
+        backup_group_fail(job->config.group, job->config.place, text);
+}
+
+static void on_print_group(void *user, struct wire_text *t)
+{
+    const struct backup_job *job = user;
+
+    backup_group_print(job->config.group, t);
 }
 
 static void on_step(void *user, unsigned number, const char *name)
@@ -134,6 +153,8 @@ static void on_finished(void *user)
     job->done = true;
     job->awaited = WINDOW_PEER_COUNT;
     job->ended_sec = backup_job_utc_usec() / 1000000;
+    if (job->config.group)
+        backup_group_leave(job->config.group, job->config.place);
     /* We may be deep inside a callback of what is to be freed: that waits for the loop. */
     (void)sd_event_source_set_time_relative(job->clock, 0);
     (void)sd_event_source_set_enabled(job->clock, SD_EVENT_ONESHOT);
@@ -180,6 +201,8 @@ static int on_clock(sd_event_source *s, uint64_t usec, void *user)
                   : job->awaited == WINDOW_SERVER ? "ballast-expose"
                                                   : "the guardian",
                   job->awaited_command);
+    if (job->awaited == WINDOW_GROUP)
+        backup_group_print_late(job->config.group, job->awaited_command, e.text, sizeof(e.text));
     backup_job_answer(job, job->awaited, NULL, &e);
     return 0;
 }
@@ -214,12 +237,14 @@ static void on_ready(void *user)
 static int open_window(struct backup_job *job, struct err *e)
 {
     const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .held = on_held,
-                                   .finished = on_finished, .user = job};
+                                   .failed = on_failed, .print_group = on_print_group, .finished = on_finished,
+                                   .user = job};
     struct window_config *config = &job->config.window;
 
     backup_fault_read(&job->fault, job->config.test);
     config->hold_step = backup_fault_hold_step(&job->fault);
     config->pid = job->vm->pid;
+    config->grouped = job->config.group != NULL;
     return window_new(config, &env, &job->window, e);
 }
 
@@ -249,6 +274,8 @@ int backup_job_start(const struct backup_job_config *config, struct hv_vm *vm, s
     if (r < 0)
         return r;
     job->vm = vm;
+    if (config->group)
+        backup_group_join(config->group, config->place, job, config->window.guest, config->window.identity);
     r = open_window(job, e);
     if (r < 0)
         return r;
@@ -263,16 +290,38 @@ struct backup_job *backup_job_free(struct backup_job *job)
         return NULL;
     job->done = true; /* answers that freeing causes are for nobody */
     clean_up(job);
+    if (job->config.group)
+        backup_group_part(job->config.group, job->config.place);
     job->window = window_free(job->window);
     job->clock = sd_event_source_disable_unref(job->clock);
     free(job);
     return NULL;
 }
 
+void backup_job_told(struct backup_job *job, bool is_go, const char *text)
+{
+    struct err e = {0};
+
+    if (job->done)
+        return;
+    if (is_go) {
+        backup_job_answer(job, WINDOW_GROUP, NULL, NULL);
+        return;
+    }
+    window_abandon(job->window, text, backup_job_now(job));
+    (void)err_set(&e, ECANCELED, "%s", text);
+    backup_job_answer(job, WINDOW_GROUP, NULL, &e);
+}
+
 void backup_job_cancel(struct backup_job *job)
 {
-    if (!job->done)
-        window_cancel(job->window, backup_job_now(job));
+    struct err e = {0};
+
+    if (job->done)
+        return;
+    window_cancel(job->window, backup_job_now(job));
+    (void)err_set(&e, ECANCELED, "the backup of guest '%s' was cancelled", job->guest);
+    backup_job_answer(job, WINDOW_GROUP, NULL, &e); /* the others are not waited for any more */
 }
 
 /* ---- looking at it ---- */
@@ -300,6 +349,12 @@ bool backup_job_is_recovery(const struct backup_job *job)
 void backup_job_look(const struct backup_job *job, struct window_view *ret)
 {
     window_look(job->window, ret);
+}
+
+void backup_job_look_instant(const struct backup_job *job, struct window_instant *ret)
+{
+    if (job->window)
+        window_look_instant(job->window, ret);
 }
 
 static const struct backup_progress *progress_of(const struct backup_job *job, const char *disk)
@@ -348,6 +403,7 @@ void backup_job_print(const struct backup_job *job, struct wire_text *t)
     wire_text_format(t, "{\"job\":%" PRIu64 ",\"guest\":", job->config.id);
     wire_text_string(t, job->guest);
     wire_text_format(t, ",\"kind\":\"%s\"", backup_job_is_exposure(job) ? "expose" : "backup");
+    backup_job_print_text(t, "group", job->config.group ? backup_group_id(job->config.group) : "");
     wire_text_format(t, ",\"state\":\"%s\",\"phase\":\"%s\",\"step\":%u", !v.done ? "running" : v.failed ? "failed" : "done",
                      phases[v.phase], v.step_number);
     backup_job_print_text(t, "step_name", v.step);
@@ -361,6 +417,7 @@ void backup_job_print(const struct backup_job *job, struct wire_text *t)
     backup_job_print_text(t, "hint", v.failed ? v.hint : "");
     backup_job_print_text(t, "failed_step", v.failed ? v.failed_step : "");
     backup_job_print_text(t, "left", v.left);
+    wire_text_format(t, ",\"abandoned\":%s", v.abandoned ? "true" : "false");
     wire_text_adds(t, ",\"hooks\":");
     window_print_hooks(job->window, t);
     wire_text_format(t, ",\"warnings\":%s", v.left[0] || v.hook[0] || (v.checkpoint_utc_usec && v.consistency != WINDOW_FS &&

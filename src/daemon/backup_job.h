@@ -15,6 +15,7 @@
 /* One backup of one guest in ballastd: what the window (window.h) sends goes to the guest's monitor, its agent, the
  * guardian, ballast-prepare and ballast-copy, and their answers come back. Nothing here blocks. */
 
+struct backup_group;
 struct backup_job;
 struct sd_event;
 
@@ -23,6 +24,8 @@ struct backup_job_config {
     struct guardian_link *guardian;
     uint64_t id;
     struct window_config window; /* guest, identity and the paths are copied */
+    struct backup_group *group;  /* it belongs to, and its place in it; NULL: none */
+    size_t place;
     const char *test;            /* $BALLAST_TEST_BACKUP (backup_fault.h): tests only; NULL */
     void (*finished)(void *user, struct backup_job *job); /* once, from the loop; not to be freed in it */
     void *user;
@@ -34,6 +37,9 @@ int backup_job_start(const struct backup_job_config *config, struct hv_vm *vm, s
 /* Gives up everything under way without undoing it: the guardian and the next ballastd do. */
 struct backup_job *backup_job_free(struct backup_job *job);
 OWN_DEFINE(backup_job);
+
+/* Its group's word: all others are there, or it is over, and why. */
+void backup_job_told(struct backup_job *job, bool is_go, const char *text);
 
 void backup_job_cancel(struct backup_job *job);
 
@@ -47,6 +53,8 @@ bool backup_job_is_exposure(const struct backup_job *job);
 int backup_job_release(struct backup_job *job, const char *forget, struct err *e);
 void backup_job_renew(struct backup_job *job, uint64_t lease_usec);
 void backup_job_look(const struct backup_job *job, struct window_view *ret);
+void backup_job_look_instant(const struct backup_job *job, struct window_instant *ret);
+int64_t backup_job_utc_usec(void); /* now, since 1970 */
 
 /* A JSON object (docs/api.md, "backup"). */
 void backup_job_print(const struct backup_job *job, struct wire_text *t);

@@ -46,7 +46,6 @@ struct backup_job {
 /* Answers the window's command under way, if it is this peer's. */
 void backup_job_answer(struct backup_job *job, enum window_peer peer, struct json_object *value, const struct err *e);
 uint64_t backup_job_now(const struct backup_job *job);
-int64_t backup_job_utc_usec(void);
 
 /* backup_job_peers.c */
 int backup_job_ask_agent(struct backup_job *job, const struct window_command *c, struct err *e);

@@ -11,17 +11,9 @@
 
 #include <json-c/json.h>
 
-#define SENDS_MAX 4000 /* a window that comes to no end is wrong */
 #define UTC 1795533850000000LL
 
 static const char *const prefixes[4] = {"ballast-fl-", "ballast-cbw-", "ballast-acc-", "ballast-tg-"};
-
-struct sent {
-    struct window_command c;
-    char *arguments;
-    bool is_due;
-};
-static struct sent last;
 
 static void wrong(struct stage *s, const char *text)
 {
@@ -48,10 +40,12 @@ static int on_send(void *user, const struct window_command *c, struct err *e)
         return err_set(e, ENOTCONN, "no connection");
     if (c->peer != WINDOW_CLOCK && c->deadline_usec < 100000)
         wrong(s, "a deadline that nobody can keep");
-    if (last.is_due && c->peer != WINDOW_CLOCK)
+    if (s->last.is_due && c->peer != WINDOW_CLOCK)
         wrong(s, "a second command before the first was answered");
-    free(last.arguments);
-    last = (struct sent){.c = *c, .arguments = c->arguments ? strdup(c->arguments) : NULL, .is_due = true};
+    free(s->last.arguments);
+    s->last = (struct stage_sent){.c = *c, .arguments = c->arguments ? strdup(c->arguments) : NULL, .is_due = true};
+    if (c->peer == WINDOW_GROUP)
+        s->group_due_usec = s->now_usec + c->deadline_usec;
     return 0;
 }
 
@@ -458,7 +452,7 @@ static struct json_object *serve(struct stage *s, const char *command, int *ret_
 
 /* ---- the run ---- */
 
-static struct json_object *answer(struct stage *s, const struct sent *c, int *ret_code, const char **ret_error)
+static struct json_object *answer(struct stage *s, const struct stage_sent *c, int *ret_code, const char **ret_error)
 {
     struct json_object *arguments = c->arguments ? json_tokener_parse(c->arguments) : NULL, *value = NULL;
 
@@ -498,7 +492,7 @@ static void lose(struct stage *s, bool gone, bool is_monitors)
 }
 
 /* True: the fault took the place of an answer. */
-static bool strike(struct stage *s, const struct sent *c)
+static bool strike(struct stage *s, const struct stage_sent *c)
 {
     struct err e = {s->fault == STAGE_ERROR ? EREMOTEIO : ETIMEDOUT, "a fault of the test"};
     struct json_object *value;
@@ -559,23 +553,23 @@ static bool strike(struct stage *s, const struct sent *c)
     return false;
 }
 
-static void turn(struct stage *s)
+void stage_turn(struct stage *s)
 {
-    struct sent c = last;
+    struct stage_sent c = s->last;
     struct json_object *value;
     const char *error = NULL;
     struct err e = {0};
     int code = 0;
 
-    last.arguments = NULL;
-    last.is_due = false;
+    s->last.arguments = NULL;
+    s->last.is_due = false;
     s->now_usec += c.c.peer == WINDOW_HELPER ? 5000000 : 1000; /* slow things are slow */
     if (c.c.peer == WINDOW_CLOCK) {
         s->now_usec += c.c.deadline_usec < 100000 ? c.c.deadline_usec : 100000;
         if (!s->connected && !s->gone && !s->armed) {
             s->connected = true;
             window_back(s->window, s->now_usec);
-            if (last.is_due) { /* it has set the clock anew */
+            if (s->last.is_due) { /* it has set the clock anew */
                 free(c.arguments);
                 return;
             }
@@ -599,29 +593,49 @@ void stage_init(struct stage *s)
     *s = (struct stage){.now_usec = 5000000, .connected = true};
 }
 
-static bool run(struct stage *s, const struct window_config *config)
+static void begin(struct stage *s, const struct window_config *config)
 {
-    const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .finished = on_finished, .user = s};
+    const struct window_env env = {.send = on_send, .frozen = on_frozen, .step = on_step, .failed = s->on_failed,
+                                   .finished = on_finished, .user = s};
     struct err e = {0};
 
-    last = (struct sent){0};
+    free(s->last.arguments);
+    s->last = (struct stage_sent){0};
     assert_int_equal(window_new(config, &env, &s->window, &e), 0);
     window_start(s->window, s->now_usec, UTC);
-    while (!s->finished && !s->dead && last.is_due && s->sends++ < SENDS_MAX)
-        turn(s);
+}
+
+static bool go_on(struct stage *s)
+{
+    while (!s->finished && !s->dead && s->last.is_due && s->sends++ < STAGE_SENDS_MAX)
+        stage_turn(s);
     return s->finished;
 }
 
-bool stage_run(struct stage *s)
+void stage_begin(struct stage *s)
 {
     const struct window_config config = {
-        .guest = "g", .identity = "g", .repository = s->no_repository ? "" : "/srv/backup", .state_dir = "/state", .socket_dir = "/run",
-        .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES, .hook_warns = s->hook_warns,
+        .guest = s->guest ? s->guest : "g", .identity = "g", .repository = s->no_repository ? "" : "/srv/backup",
+        .state_dir = "/state", .socket_dir = "/run", .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES,
+        .grouped = s->on_failed != NULL, .hook_warns = s->hook_warns,
         .before_freeze = s->hooks ? "/hooks/before" : NULL, .after_thaw = s->hooks ? "/hooks/after" : NULL,
         .before_usec = 1000000, .after_usec = 1000000, .mode = s->mode, .since = s->since, .checkpoint = s->checkpoint,
         .lease_usec = s->forgotten ? WINDOW_LEASE_MIN_USEC : WINDOW_LEASE_DEFAULT_USEC};
 
-    return run(s, &config);
+    begin(s, &config);
+}
+
+void stage_tell(struct stage *s, const struct err *e)
+{
+    free(s->last.arguments);
+    s->last = (struct stage_sent){0};
+    window_answer(s->window, NULL, e, s->now_usec, UTC);
+}
+
+bool stage_run(struct stage *s)
+{
+    stage_begin(s);
+    return go_on(s);
 }
 
 void stage_bury(struct stage *s, bool guardian_too)
@@ -640,14 +654,15 @@ bool stage_recover(struct stage *s)
         .recover_frozen = s->armed};
 
     s->finished = false;
-    return run(s, &config);
+    begin(s, &config);
+    return go_on(s);
 }
 
 void stage_done(struct stage *s)
 {
     s->window = window_free(s->window);
-    free(last.arguments);
-    last = (struct sent){0};
+    free(s->last.arguments);
+    s->last = (struct stage_sent){0};
 }
 
 const char *stage_left(const struct stage *s)

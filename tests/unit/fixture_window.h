@@ -27,10 +27,24 @@ enum stage_fault {
 };
 
 #define STAGE_DISKS 2
+#define STAGE_SENDS_MAX 4000 /* a window that comes to no end is wrong */
+
+/* The command under way. */
+struct stage_sent {
+    struct window_command c;
+    char *arguments;
+    bool is_due;
+};
 
 struct stage {
     struct window *window;
     uint64_t now_usec;
+    struct stage_sent last;
+
+    /* One of a group: the test answers what its window sends to WINDOW_GROUP, and hears of its failure. NULL: alone. */
+    const char *guest;
+    void (*on_failed)(void *stage, const char *text);
+    uint64_t group_due_usec; /* when that must be answered */
 
     /* What a test asks for. */
     unsigned fault_step; /* number of a step; 0: none */
@@ -79,6 +93,10 @@ struct stage {
 };
 
 void stage_init(struct stage *s);
+/* One turn at a time: begin, then while something is due, answer it. What is due to WINDOW_GROUP is the test's, by tell. */
+void stage_begin(struct stage *s);
+void stage_turn(struct stage *s);
+void stage_tell(struct stage *s, const struct err *e);
 /* Runs it to its end. False: it did not come to one. */
 bool stage_run(struct stage *s);
 void stage_done(struct stage *s);

@@ -98,7 +98,9 @@ def test_points():
     b = image("b", [1, 2, None, 3, None, None], "a")
     c = image("c", [1, 9, None, None, 4], "a", size=4 * CHUNK + 512)
     facts = {"consistency": "fs", "command_line": ["qemu-system-x86_64", "-name", "guest=web1,debug-threads=on", "-uuid",
-             "11111111-2222-3333-4444-555555555555", "-device", "virtio-net-pci,mac=52:54:00:aa:bb:cc", "it's"]}
+             "11111111-2222-3333-4444-555555555555", "-device", "virtio-net-pci,mac=52:54:00:aa:bb:cc", "it's"],
+             "group": {"id": "00000000000000ab", "common": True, "guests": [
+                 {"guest": n, "identity": n, "time": "20260101T000000Z"} for n in ("web1", "db", "gone")]}}
     check("its name", point("web1", "20260101T000000Z", "vda=" + a, "vdb=" + b, facts=facts) == "web1/20260101T000000Z")
     before = len(chunk_files())
     point("db", "20260101T000000Z", "vda=" + b)
@@ -113,6 +115,8 @@ def test_points():
     check("show: facts", run_json("show", "web1/2026-01-01T00:00:00Z")["facts"]["consistency"] == "fs")
     out, _ = run("show", "web1/20260101T000000Z")
     check("show: text", "consistency fs" in out and "disk vdb" in out)
+    check("show: group", "group 00000000000000ab, at one instant with db/20260101T000000Z gone/20260101T000000Z (not there)" in out, out)
+    check("list: group", [p["group"] for p in points] == [None, "00000000000000ab", None] and "group 00000000000000ab" in run("list")[0])
     _, err = run("show", "web1/20260103T000000Z", code=1)
     check("no such point", "ballast backup list" in err)
     return a, b, c
