@@ -111,6 +111,19 @@ static int directory_sync(const char *path, struct err *e)
     return fd < 0 || fsync(fd) < 0 ? fail(e, "sync the directory of", path) : 0;
 }
 
+int repo_restore_name(const char *partial, const char *target, bool is_forced, struct err *e)
+{
+    int r = 0;
+
+    if (renameat2(AT_FDCWD, partial, AT_FDCWD, target, is_forced ? 0 : RENAME_NOREPLACE) < 0) {
+        if (errno == EINVAL && access(target, F_OK) < 0)
+            r = rename(partial, target) < 0 ? fail(e, "name", target) : 0; /* a file system without NOREPLACE */
+        else
+            r = fail(e, "name", target);
+    }
+    return r < 0 ? r : directory_sync(target, e);
+}
+
 static int file_restore(struct repo *repo, const struct repo_index *index, const struct repo_restore *how, struct err *e)
 {
     char partial[TARGET_SIZE];
@@ -123,15 +136,10 @@ static int file_restore(struct repo *repo, const struct repo_index *index, const
     if (fd < 0)
         return fail(e, "create", partial);
     r = fill(repo, index, fd, /* is_device= */ false, how, partial, e);
-    if (r == 0 && renameat2(AT_FDCWD, partial, AT_FDCWD, how->target, how->is_forced ? 0 : RENAME_NOREPLACE) < 0) {
-        if (errno == EINVAL && access(how->target, F_OK) < 0)
-            r = rename(partial, how->target) < 0 ? fail(e, "name", how->target) : 0; /* a file system without NOREPLACE */
-        else
-            r = fail(e, "name", how->target);
-    }
     if (r == 0)
-        return directory_sync(how->target, e);
-    (void)unlink(partial); /* the failure above is what counts */
+        r = repo_restore_name(partial, how->target, how->is_forced, e);
+    if (r < 0)
+        (void)unlink(partial); /* the failure above is what counts; named already: not there */
     return r;
 }
 

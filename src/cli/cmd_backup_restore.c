@@ -12,6 +12,7 @@
 #include "backup_cli.h"
 #include "progress.h"
 #include "repo_restore.h"
+#include "restore_qcow2.h"
 #include "units.h"
 
 #define TARGET_SIZE 4096 /* PATH_MAX */
@@ -20,6 +21,7 @@ struct restoring {
     const struct cli *cli;
     struct repo *repo;
     const struct repo_point_entry *point;
+    char repository[PATHS_SIZE];
     bool is_qcow2;
     struct progress progress;
     uint64_t chunk_bytes, size_bytes;
@@ -32,6 +34,13 @@ static void show(void *user, size_t done, size_t total)
 
     (void)total;
     progress_update(&r->progress, bytes > r->size_bytes ? r->size_bytes : bytes, r->size_bytes);
+}
+
+static void show_bytes(void *user, size_t done, size_t total)
+{
+    struct restoring *r = user;
+
+    progress_update(&r->progress, done, total);
 }
 
 /* 0, or -errno: qemu-img's own message stands above ours. */
@@ -51,8 +60,8 @@ static int qcow2_convert(const char *from, const char *to, struct err *e)
     return err_set(e, EIO, "qemu-img convert did not write '%s'", to);
 }
 
-/* By way of a raw image beside it: sparse, and gone afterwards. */
-static int qcow2_restore(struct restoring *r, const struct repo_disk *disk, const struct repo_restore *how, struct err *e)
+/* Without nbdkit: by way of a raw image beside it, sparse, and gone afterwards. */
+static int qcow2_by_raw(struct restoring *r, const struct repo_disk *disk, const struct repo_restore *how, struct err *e)
 {
     char raw[TARGET_SIZE], partial[TARGET_SIZE];
     struct repo_restore step = *how;
@@ -77,6 +86,21 @@ static int qcow2_restore(struct restoring *r, const struct repo_disk *disk, cons
     return result;
 }
 
+static int qcow2_restore(struct restoring *r, const struct repo_disk *disk, const struct repo_restore *how, struct err *e)
+{
+    const struct restore_qcow2 qcow2 = {.repository = r->repository, .identity = r->point->identity, .time = r->point->time,
+                                        .disk = disk, .target = how->target, .is_forced = how->is_forced, .progress = show_bytes,
+                                        .user = r};
+    struct err plain = {0};
+    int result = restore_qcow2(&qcow2, &plain);
+
+    if (result == -ENOPKG)
+        return qcow2_by_raw(r, disk, how, e);
+    if (result < 0)
+        *e = plain;
+    return result;
+}
+
 static int disk_restore(struct restoring *r, const struct repo_disk *disk, const char *target)
 {
     const struct cli *cli = r->cli;
@@ -92,7 +116,7 @@ static int disk_restore(struct restoring *r, const struct repo_disk *disk, const
     progress_end(&r->progress);
     if (result < 0)
         return backup_fail(cli, &e, e.code == EEXIST ? "name another one, or --force to overwrite it" :
-                                    e.code == EBADMSG ? "try another point (ballast backup list); ballast backup verify "
+                                    e.code == EBADMSG || e.code == EIO ? "try another point (ballast backup list); ballast backup verify "
                                                         "tells what else is damaged" : NULL,
                            "not restored");
     return CLI_DONE;
@@ -179,6 +203,8 @@ int cmd_backup_restore(struct cli *cli)
     struct err e = {0};
     int result = format_read(cli, &r.is_qcow2);
 
+    if (result == CLI_DONE)
+        result = backup_path(cli, r.repository);
     if (result == CLI_DONE)
         result = backup_open(cli, &repo);
     if (result == CLI_DONE)

@@ -5,11 +5,13 @@ import glob
 import json
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from copy_bench import LONG_SEC, need, run, same  # noqa: E402
@@ -97,6 +99,53 @@ def check_boots(top, repository):
         assert '"running": true' in out and qmp.returncode == 0, out
 
 
+def restored(repository, target, code=0):
+    done = subprocess.run([ballast, "backup", "restore", "web1", "vda", target, "--format", "qcow2", "--repository", repository],
+                          capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=LONG_SEC)
+    assert done.returncode == code, done
+    return done.stderr
+
+
+def check_qcow2(top, repository, original):
+    """Straight into the image: it needs no room for a raw one, and zeroes stay none."""
+    target = os.path.join(top, "restored.qcow2")
+    restored(repository, target)
+    run("qemu-img", "compare", "-f", "qcow2", "-F", "raw", target, original)
+    ranges = json.loads(run("qemu-img", "map", "--output=json", target))
+    assert any(r["zero"] and not r["data"] and r["length"] >= 4 * CHUNK for r in ranges), f"zeroes were written: {ranges}"
+    assert "is there already" in restored(repository, target, code=1)
+    assert glob.glob(target + "*") == [target], "something is left behind"
+
+
+def check_single_file(top):
+    """One file of a file system in a point, without mounting anything of the kernel's: the recipe of docs/backup.md."""
+    if not shutil.which("nbdfuse") or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        print("single file: not tried, no nbdfuse (package libnbd-bin) or no /dev/fuse")
+        return
+    tree, disk, repository = (os.path.join(top, name) for name in ("tree", "ext4.raw", "files"))
+    os.makedirs(os.path.join(tree, "etc"))
+    content = random.Random(6).randbytes(3 * CHUNK + 7)
+    with open(os.path.join(tree, "etc", "lost"), "wb") as f:
+        f.write(content)
+    run("mkfs.ext4", "-q", "-d", tree, disk, "8M")
+    run(ballast, "backup", "init", "--repository", repository, "--chunk-size", "64 KiB")
+    run(fill, repository, "web1", "20260101T000000Z", "-", "vda=" + disk)
+    mount, found = os.path.join(top, "mount"), os.path.join(top, "found")
+    os.makedirs(mount)
+    with Served(repository, os.path.join(top, "single")) as s:
+        fuse = subprocess.Popen(["nbdfuse", "-r", os.path.join(mount, "disk"), s.uri])
+        try:
+            end = time.monotonic() + LONG_SEC
+            while not os.path.exists(os.path.join(mount, "disk")) and fuse.poll() is None and time.monotonic() < end:
+                time.sleep(0.02)
+            run("debugfs", "-R", f"dump /etc/lost {found}", os.path.join(mount, "disk"))
+        finally:
+            subprocess.run(["fusermount3", "-u", mount], check=False) if fuse.poll() is None else None
+            fuse.wait(LONG_SEC)
+    with open(found, "rb") as f:
+        assert f.read() == content, "another file"
+
+
 def check_damage(top, repository):
     """A chunk that is no longer what it was is an error, never other bytes."""
     largest = max(glob.glob(os.path.join(repository, "chunks/??/*")), key=os.path.getsize)
@@ -109,6 +158,9 @@ def check_damage(top, repository):
         done = subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "raw", s.uri, os.path.join(top, "bad.raw")],
                               capture_output=True, text=True, check=False, timeout=LONG_SEC)
         assert done.returncode != 0 and "error" in done.stderr.lower(), done
+    target = os.path.join(top, "bad.qcow2")
+    assert "ballast backup verify" in restored(repository, target, code=1)
+    assert not glob.glob(target + "*"), "a file that is not whole is left behind"
 
 
 def main():
@@ -121,6 +173,8 @@ def main():
         check_read_only(top, repository, original, size)
         check_writable(top, repository, original)
         check_boots(top, repository)
+        check_qcow2(top, repository, original)
+        check_single_file(top)
         assert "no disk 'vdz'" in refused("web1", "vdz", os.path.join(top, "x"), "--repository", repository)
         assert "too long" in refused("web1", "vda", "/" + "x" * 120, "--repository", repository)
         check_damage(top, repository)
