@@ -95,8 +95,7 @@ class Libvirt(virtnbd.Virtnbd):
                  f'qemu-io -d /machine/peripheral/virtio-disk0/virtio-backend "{command}"')
 
     def backup_level(self, level):
-        self.run("virtnbdbackup", "-d", virtnbd.NAME, "-l", level, "-o", os.path.join(self.directory, "out"), "-z", "-n",
-                 "-S", self.directory)
+        self.backup(os.path.join(self.directory, "out"), level)
 
 
 def timed(function, *arguments):

@@ -2,13 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """BENCH=repository: what the points of two guests take, and what removing them costs.
 
-Two guests with the same system (256 MiB of files of this machine's /usr) and 16 MiB of their own each, 8 points each: between
-two points 24 places of 4 KiB change, 2 MiB of new data are written, and 4 MiB are trimmed. Stored by the repository's own
-library (tests/lib/repo_fill.c), as ballast-copy does.
+Two guests with the same system (256 MiB of files of this machine's /usr) and data of their own, 8 points each. What happens
+between two points, the same in all stores (guest_days.py):
 
-The baseline is a chain as virtnbdbackup -z keeps it, computed here, not run: lz4 of what a full has, then lz4 of each dirty
-block of 64 KiB, for each guest by itself, trimmed blocks as data of zeroes. No guest is booted. Chunks of 1 MiB (the default) and of 256 KiB: small changes at random places are what
-small chunks are for.
+    ext4        a file system: packages are upgraded, logs and files grow, a database changes pages, old files go, fstrim
+    scattered   no file system: 24 places of 4 KiB change all over the system, 2 MiB of new data, 4 MiB are trimmed. The worst
+                that large chunks can meet
+
+    ballast         the repository's own library (tests/lib/repo_fill.c), as ballast-copy does; chunks of 1 MiB, which is the
+                    default, and of 256 KiB
+    virtnbdbackup   -z (lz4), a full and 7 incrementals of each guest, really run: libvirt domains with the same content that
+                    boot nothing and are written to by their monitors (virtnbd.py). Its data files are counted, nothing else
+
+Without root, libvirt or loop devices, what needs them is left out and said.
 
     /usr/bin/python3 bench/repository.py [--directory DIR]
 """
@@ -16,138 +22,189 @@ import argparse
 import glob
 import json
 import os
-import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-MIB = 1 << 20
-BLOCK = 64 << 10
+import guest_days
+import virtnbd
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(os.environ.get("BALLAST_BUILD", os.path.join(ROOT, "build")))
+sys.path.insert(0, os.path.join(ROOT, "tests", "live"))
+import vm  # noqa: E402
+
 BALLAST = os.path.join(BUILD, "src", "cli", "ballast")
 FILL = os.path.join(BUILD, "tests", "unit", "repo_fill")
-SYSTEM, OWN, DISK, POINTS = 256 * MIB, 16 * MIB, 384 * MIB, 8
+POINTS, GUESTS = 8, ("one", "two")
+CHUNK_SIZES = ("1 MiB", "256 KiB")
+QEMU_NAMESPACE = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+DEVICE = "/machine/peripheral/virtio-disk0/virtio-backend"
 
 
-def system_files():
-    """Files of /usr, each from a 4 KiB boundary on, as a file system would have them."""
-    data = bytearray()
-    for directory, _, names in sorted(os.walk("/usr")):
-        for name in sorted(names):
-            path = os.path.join(directory, name)
-            if os.path.islink(path) or not os.path.isfile(path):
+def children_cpu():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Repository:
+    def __init__(self, directory, chunk_size):
+        self.chunk_size, self.path = chunk_size, os.path.join(directory, "repo-" + chunk_size.replace(" ", ""))
+        self.full_cpu = None
+        self.ballast("init", "--chunk-size", chunk_size)
+
+    def ballast(self, *words):
+        """Its answer, seconds, seconds of processor."""
+        begun = (time.monotonic(), children_cpu())
+        done = subprocess.run([BALLAST, "backup", *words, "--repository", self.path, "--json"], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout), time.monotonic() - begun[0], children_cpu() - begun[1]
+
+    def store(self, guest, n, image):
+        begun = children_cpu()
+        parent = f"2026010{n}T000000Z" if n else "-"
+        subprocess.run([FILL, self.path, guest, f"2026010{n + 1}T000000Z", parent, "vda=" + image], check=True, stdout=subprocess.DEVNULL)
+        if self.full_cpu is None:
+            self.full_cpu = children_cpu() - begun  # a first full, all of it new
+
+    def chunks(self):
+        return {p: (os.stat(p).st_ino, os.stat(p).st_mtime_ns, os.stat(p).st_size) for p in glob.glob(self.path + "/chunks/??/*")}
+
+
+class Chain:
+    """One guest as a libvirt domain, backed up by virtnbdbackup."""
+
+    def __init__(self, v, guest, image):
+        self.v, self.name = v, f"ballast-{guest}"
+        self.out = os.path.join(v.directory, "out-" + guest)
+        disk, sockets = os.path.join(v.directory, guest + ".qcow2"), os.path.join(v.directory, "sockets-" + guest)
+        os.mkdir(sockets)
+        os.chmod(sockets, 0o777)
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, disk], check=True)
+        xml = virtnbd.domain_xml(self.name, virtnbd.disk_xml(disk, "vda"))
+        xml = xml.replace("<domain ", f"<domain {QEMU_NAMESPACE} ").replace(
+            "</domain>", f"<qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{sockets}/qmp,server=on,wait=off'/>"
+            "</qemu:commandline></domain>")
+        v.start(self.name, xml, "--paused")
+        self.monitor = vm.Monitor(f"{sockets}/qmp")
+        self.piece = os.path.join(sockets, "piece")
+        v.backup(self.out, "full", self.name)
+
+    def command(self, command):
+        said = self.monitor.ask("human-monitor-command", command_line=f'qemu-io -d {DEVICE} "{command}"')
+        if "ailed" in said or "rror" in said:
+            raise OSError(f"qemu-io {command}: {said}")
+
+    def next_point(self, runs, disk):
+        for offset, length in runs:
+            data = disk[offset:offset + length]
+            if not any(data):
+                self.command(f"discard {offset} {length}")
                 continue
-            try:
-                with open(path, "rb") as f:
-                    piece = f.read(8 * MIB)
-            except OSError:
-                continue
-            data += piece + bytes(-len(piece) % 4096)
-            if len(data) >= SYSTEM:
-                return data[:SYSTEM]
-    return data + bytes(SYSTEM - len(data))
+            with open(self.piece, "wb") as f:
+                f.write(data)
+            self.command(f"write -s {self.piece} {offset} {length}")
+        self.v.backup(self.out, "inc", self.name)
+
+    def stored(self):
+        return sum(os.path.getsize(p) for p in glob.glob(self.out + "/*.data"))
+
+    def end(self):
+        self.monitor.close()
+        self.v.forget(self.name)
+        shutil.rmtree(self.out)
 
 
-def text(r, length):
-    return b" ".join(b"%08x" % r.getrandbits(32 if r.random() < 0.5 else 12) for _ in range(length // 9 + 1))[:length]
-
-
-def change(r, disk, n):
-    """One interval between two points; the blocks that a bitmap has dirty afterwards."""
-    dirty = set()
-
-    def write(offset, data):
-        disk[offset:offset + len(data)] = data
-        dirty.update(range(offset // BLOCK, (offset + len(data) - 1) // BLOCK + 1))
-
-    for _ in range(24):
-        write(r.randrange(SYSTEM // 4096) * 4096, text(r, 4096))
-    write(SYSTEM + OWN + n * 2 * MIB, text(r, 2 * MIB))
-    write(r.randrange(SYSTEM // MIB - 4) * MIB, bytes(4 * MIB))
-    return sorted(dirty)
-
-
-def lz4(data):
-    return len(subprocess.run(["lz4", "-1cq"], input=data, capture_output=True, check=True).stdout)
-
-
-def chain_bytes(disk, dirty):
-    """One element of the chain: everything but holes, or the dirty blocks."""
-    blocks = range(DISK // BLOCK) if dirty is None else dirty
-    pieces = [bytes(disk[b * BLOCK:(b + 1) * BLOCK]) for b in blocks]
-    return lz4(b"".join(p for p in pieces if dirty is not None or any(p)))
-
-
-def backup(*words):
-    start = time.monotonic()
-    done = subprocess.run([BALLAST, "backup", *words, "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout), time.monotonic() - start
-
-
-def chunk_states(repository):
-    return {p: (os.stat(p).st_ino, os.stat(p).st_mtime_ns, os.stat(p).st_size) for p in glob.glob(repository + "/chunks/??/*")}
-
-
-def report(case, metric, value, unit, baseline=None, baseline_value=None, goal=None, met=None):
+def report(case, metric, value, unit, baseline=None, than=None, goal=None, met=None):
     line = {"bench": "repository", "case": case, "metric": metric, "value": value, "unit": unit, "n": 1, "baseline": baseline,
-            "baseline_value": baseline_value, "ratio": round(baseline_value / value, 3) if baseline_value and value else None, "goal": goal, "met": met}
+            "baseline_value": than, "ratio": round(than / value, 3) if than and value else None}
+    if goal:
+        line.update(goal=goal, met=met)
     print(json.dumps(line), flush=True)
-    print(f"{case:32} {metric:12} {value:>14} {unit:6} {baseline or '':40} {baseline_value or ''}", file=sys.stderr)
+    share = f" against {than} ({baseline}): {100 * value / than:.0f} %" if than else ""
+    print(f"{case:20} {metric:44} {value:>12} {unit:5}{share}" + (f"  goal {goal}: {'met' if met else 'MISSED'}" if goal else ""), file=sys.stderr)
 
 
-def fill(repository, image):
-    """All points of both guests; the bytes of the chains."""
-    base, chain = system_files(), 0
-    for guest in ("one", "two"):
-        r = random.Random(guest)
-        disk = bytearray(base + text(r, OWN) + bytes(DISK - SYSTEM - OWN))
-        for n in range(POINTS):
-            dirty = change(r, disk, n) if n else None
+def fill(name, days, directory, repositories, v):
+    """All points of both guests; the bytes of virtnbdbackup's chains, or None."""
+    image, stored = os.path.join(directory, "image"), 0
+    for guest in GUESTS:
+        before, chain = None, None
+        for n, disk in enumerate(days(guest, POINTS)):
             with open(image, "wb") as f:
                 f.write(disk)
-            parent = f"2026010{n}T000000Z" if n else "-"
-            subprocess.run([FILL, repository, guest, f"2026010{n + 1}T000000Z", parent, "vda=" + image], check=True, stdout=subprocess.DEVNULL)
-            chain += chain_bytes(disk, dirty)
-    return chain
+            for repository in repositories:
+                repository.store(guest, n, image)
+            if v and n == 0:
+                chain = Chain(v, f"{name}-{guest}", image)
+            elif v:
+                chain.next_point(guest_days.changed(before, disk), disk)
+            before = disk
+        if chain:
+            stored += chain.stored()
+            chain.end()
+    return stored or None
 
 
-def run(directory, chunk_size):
-    top = tempfile.mkdtemp(prefix="ballast-bench-", dir=directory)
-    repository = os.path.join(top, "repo")
-    where = ("--repository", repository)
-    case = f"2 guests x 8 points, {chunk_size}"
-    try:
-        backup("init", "--chunk-size", chunk_size, *where)
-        chain = fill(repository, os.path.join(top, "image"))
-        states = chunk_states(repository)
-        stored = sum(size for _, _, size in states.values())
-        report(case, "stored", stored, "B", "computed: lz4 chain, blocks of 64 KiB, per guest", chain, "<= 60 %", stored <= 0.6 * chain)
-        _, seconds = backup("verify", *where)
-        report(case, "verify", round(seconds, 3), "s")
-        pruned, seconds = backup("prune", "--keep", "last=2", *where)
-        report(case, f"prune {pruned['removed']} of 16 points", round(seconds, 3), "s", goal="< 1 s", met=seconds < 1)
-        swept, seconds = backup("sweep", *where)
-        report(case, f"sweep {swept['removed']} of {swept['chunks']} chunks", round(seconds, 3), "s")
-        after = chunk_states(repository)
-        rewritten = sum(states.get(p) != s for p, s in after.items())
-        report(case, "rewritten by prune and sweep", rewritten, "files", goal="0", met=rewritten == 0)
-        return backup("verify", *where)[0]["ok"]
-    finally:
-        shutil.rmtree(top)
+def tell(name, repository, chain):
+    case = f"{name}, {repository.chunk_size}"
+    states = repository.chunks()
+    stored = sum(size for _, _, size in states.values())
+    report(case, f"stored, {len(GUESTS)} guests x {POINTS} points", stored, "B", chain and "virtnbdbackup -z", chain,
+           chain and "<= 60 %", chain and stored <= 0.6 * chain)
+    report(case, "chunks", len(states), "files")
+    report(case, "CPU of the first full", round(repository.full_cpu, 2), "s")
+    answer, seconds, cpu = repository.ballast("verify")
+    report(case, "verify", round(seconds, 2), "s")
+    report(case, "CPU of verify", round(cpu, 2), "s")
+    pruned, seconds, _ = repository.ballast("prune", "--keep", "last=2")
+    report(case, f"prune {pruned['removed']} of {len(GUESTS) * POINTS} points", round(seconds, 3), "s", goal="< 1 s", met=seconds < 1)
+    swept, seconds, _ = repository.ballast("sweep")
+    report(case, f"sweep {swept['removed']} of {swept['chunks']} chunks", round(seconds, 3), "s")
+    after = repository.chunks()
+    rewritten = sum(states.get(p) != s for p, s in after.items())
+    report(case, "rewritten by prune and sweep", rewritten, "files", goal="0", met=rewritten == 0)
+    return answer["ok"] and repository.ballast("verify")[0]["ok"]
+
+
+def run(name, days, directory, v):
+    where = os.path.join(directory, name)
+    os.mkdir(where)
+    repositories = [Repository(where, size) for size in CHUNK_SIZES]
+    chain = fill(name, days, where, repositories, v)
+    is_whole = all([tell(name, repository, chain) for repository in repositories])
+    shutil.rmtree(where)
+    return is_whole
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--directory", default=None)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--directory", default="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    parser.add_argument("--case", choices=("ext4", "scattered"))
     options = parser.parse_args()
-    for chunk_size in ("1 MiB", "256 KiB"):
-        if not run(options.directory, chunk_size):
-            print("the repository is damaged after it", file=sys.stderr)
-            return 1
-    return 0
+    why_not, is_whole = virtnbd.missing(), True
+    with tempfile.TemporaryDirectory(prefix="ballast-repository-", dir=options.directory) as directory:
+        cases = {"ext4": lambda guest, points: guest_days.ext4(directory, guest, points), "scattered": guest_days.scattered}
+        if guest_days.why_no_ext4():
+            print(guest_days.why_no_ext4(), file=sys.stderr)
+            del cases["ext4"]
+        if why_not:
+            print(why_not, file=sys.stderr)
+        v = None if why_not else virtnbd.Virtnbd(directory)
+        try:
+            if v:
+                v.__enter__()
+            for name in [options.case] if options.case else list(cases):
+                is_whole = run(name, cases[name], directory, v) and is_whole
+        finally:
+            if v:
+                v.__exit__()
+    if not is_whole:
+        print("the repository is damaged after it", file=sys.stderr)
+    return 0 if is_whole else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

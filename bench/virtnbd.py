@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""virtnbdbackup on libvirt, the peer that backups are measured against: a libvirtd of our own, without systemd, and a domain that boots
-nothing. Needs root and the packages virtnbdbackup and libvirt-daemon-system (they are not among those of tools/install-deps.sh)."""
+"""virtnbdbackup on libvirt, the peer that backups are measured against: a libvirtd of our own, without systemd, and domains. Needs root
+and the packages virtnbdbackup and libvirt-daemon-system (they are not among those of tools/install-deps.sh)."""
 import os
 import shutil
 import subprocess
 import time
 
 NAME = "ballast-bench"
-DOMAIN = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='q35'>hvm</type></os>
-<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>
-<controller type='usb' model='none'/><memballoon model='none'/></devices></domain>
-"""
+
+def disk_xml(image, target):
+    return (f"<disk type='file' device='disk'><driver name='qemu' type='qcow2' discard='unmap'/><source file='{image}'/>"
+            f"<target dev='{target}' bus='virtio'/></disk>")
+
+
+def channel_xml(name, path=None):
+    source = f"<source mode='bind' path='{path}'/>" if path else ""
+    return f"<channel type='unix'>{source}<target type='virtio' name='{name}'/></channel>"
+
+
+def domain_xml(name, devices, memory_mib=64, kind="qemu", system="", more=""):
+    """A domain of one virtual processor. system: in <os>; more: beside it."""
+    return (f"<domain type='{kind}'><name>{name}</name><memory unit='MiB'>{memory_mib}</memory><vcpu>1</vcpu>"
+            f"<os><type arch='x86_64' machine='q35'>hvm</type>{system}</os>{more}<devices>"
+            f"<emulator>/usr/bin/qemu-system-x86_64</emulator>{devices}<controller type='usb' model='none'/>"
+            "<memballoon model='none'/></devices></domain>\n")
 
 
 def missing():
@@ -29,11 +40,11 @@ def missing():
 
 
 class Virtnbd:
-    """The domain, paused; virtnbdbackup of it."""
+    """libvirt, and virtnbdbackup of its domains. With an image: a domain NAME with it, paused, that boots nothing."""
 
-    def __init__(self, directory, image):
+    def __init__(self, directory, image=None):
         self.directory, self.image = os.path.join(directory, "virt"), image
-        self.pids = []
+        self.pids, self.domains, self.qemu_pid = [], [], None
         os.makedirs(self.directory)
         for path in (directory, self.directory):
             os.chmod(path, 0o755)  # QEMU runs as a user of its own there
@@ -43,7 +54,7 @@ class Virtnbd:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, env=self.environment)
         if done.returncode != 0:
             raise OSError(f"{argv}: {done.stdout[-500:]}{done.stderr[-500:]}")
-        return done.stdout
+        return done.stdout + done.stderr
 
     def daemon(self, program, *options):
         pidfile = os.path.join(self.directory, program + ".pid")
@@ -57,39 +68,58 @@ class Virtnbd:
             self.pids.append(int(f.read()))
 
     def __enter__(self):
+        try:
+            return self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def begin(self):
         configuration = os.path.join(self.directory, "libvirtd.conf")
         with open(configuration, "w", encoding="utf-8") as f:
             f.write(f'log_level = 3\nlog_outputs = "3:file:{self.directory}/libvirtd.log"\n')
         self.daemon("virtlogd")
         self.daemon("libvirtd", "-f", configuration)
-        domain = os.path.join(self.directory, "domain.xml")
-        with open(domain, "w", encoding="utf-8") as f:
-            f.write(DOMAIN.format(name=NAME, image=self.image))
+        if self.image:
+            self.qemu_pid = self.start(NAME, domain_xml(NAME, disk_xml(self.image, "vda")), "--paused")
+        return self
+
+    def start(self, name, xml, *how):
+        """Defines and starts a domain; returns its QEMU's pid."""
+        path = os.path.join(self.directory, name + ".xml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(xml)
+        self.forget(name)  # one that a killed run left
         end = time.monotonic() + 30
         while True:
             try:
-                self.run("virsh", "define", domain)
+                self.run("virsh", "define", path)
                 break
             except OSError:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.2)
-        self.run("virsh", "start", "--paused", NAME)
-        with open(f"/run/libvirt/qemu/{NAME}.pid", encoding="ascii") as f:
-            self.qemu_pid = int(f.read())
-        return self
+        self.domains.append(name)
+        self.run("virsh", "start", *how, name)
+        with open(f"/run/libvirt/qemu/{name}.pid", encoding="ascii") as f:
+            return int(f.read())
 
-    def __exit__(self, *_):
-        for argv in (("virsh", "destroy", NAME), ("virsh", "undefine", NAME, "--checkpoints-metadata")):
+    def forget(self, name):
+        for argv in (("virsh", "destroy", name), ("virsh", "undefine", name, "--checkpoints-metadata")):
             try:
                 self.run(*argv)
             except OSError:
                 pass
+
+    def __exit__(self, *_):
+        for name in self.domains:
+            self.forget(name)
         for pid in reversed(self.pids):
             try:
                 os.kill(pid, 15)
             except ProcessLookupError:
                 pass
 
-    def backup(self, target):
-        self.run("virtnbdbackup", "-d", NAME, "-l", "copy", "-o", target, "-z", "-n", "-S", self.directory)
+    def backup(self, target, level="copy", name=NAME):
+        """level: copy (no checkpoint is kept), full, inc. Returns what it said."""
+        return self.run("virtnbdbackup", "-d", name, "-l", level, "-o", target, "-z", "-n", "-S", self.directory)

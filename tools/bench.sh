@@ -10,9 +10,11 @@ cd "$(dirname "$0")/.."
 declare -A benches=(
     [decide]='$build/bench/decide'
     [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
+    [backup-stall]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_stall.py' # four minutes
+    [boot-from-point]='BALLAST_BUILD=$build /usr/bin/python3 bench/boot_from_point.py' # two minutes
     [backup-copy]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_copy.py' # a minute
     [backup-incremental]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_incremental.py' # a minute
-    [repository]='BALLAST_BUILD=$build /usr/bin/python3 bench/repository.py' # a minute
+    [repository]='BALLAST_BUILD=$build /usr/bin/python3 bench/repository.py' # four minutes
     [footprint]='BALLAST_BUILD=$build /usr/bin/python3 bench/footprint.py' # a quarter of an hour
 )
 

@@ -120,7 +120,9 @@ pack "$root" >"$work/initramfs.cpio"
 disks=$work/disks
 mkdir -p "$disks"/{bin,sbin,lib/disks,lib64,etc,var/run,a,b}
 install -m 755 "$here/disks" "$disks/disks"
-${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$disks/bin/writer" "$here/writer.c"
+for program in writer stall; do
+    ${CC:-cc} -O2 -static -s -Wall -Wextra -Werror -D_GNU_SOURCE -o "$disks/bin/$program" "$here/$program.c"
+done
 for module in crc32c_generic crc32c-intel xfs ext4 virtio_scsi sd_mod; do paths "$module" 2>/dev/null || true; done | awk '!seen[$0]++' >"$work/modules-disks"
 while read -r path; do
     strip --strip-debug -o "$disks/lib/disks/$(basename "$path")" "$path"
