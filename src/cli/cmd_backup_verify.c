@@ -7,6 +7,7 @@
 #include <json-c/json.h>
 
 #include "backup_cli.h"
+#include "client.h"
 #include "progress.h"
 #include "repo_verify.h"
 #include "units.h"
@@ -99,6 +100,16 @@ static void print_text(const struct term *term, struct wire_text *t, const struc
                       "disk that the repository is on: smartctl, the kernel's log.\n");
 }
 
+/* It reads the result itself, and has the notify command run; where it does not run nobody else is told. */
+static void ballastd_tell(const struct cli *cli)
+{
+    struct wire_text answer = {0};
+    struct cli_problem ignored;
+
+    (void)client_ask(cli, &(struct client_request){.path = "/v1/backup/verified", .body = "{}"}, &answer, &ignored);
+    wire_text_done(&answer);
+}
+
 int cmd_backup_verify(struct cli *cli)
 {
     AUTO(repo) struct repo *repo = NULL;
@@ -122,6 +133,7 @@ int cmd_backup_verify(struct cli *cli)
     if (r < 0)
         return backup_fail(cli, &e, NULL, "verify stopped");
     (void)repo_verification_save(repo, v, sample, &e); /* read-only media are verified, too; the exit code tells as well */
+    ballastd_tell(cli);
     if (cli->options & CLI_OPTION_JSON)
         print_json(&t, v);
     else

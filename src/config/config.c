@@ -189,6 +189,9 @@ static void list_backup(const struct config_store *s, struct config_backup *ret)
         .before_freeze_usec = backup_value(s, CONFIG_BACKUP_BEFORE_FREEZE_TIMEOUT),
         .after_thaw_usec = backup_value(s, CONFIG_BACKUP_AFTER_THAW_TIMEOUT),
         .hook_warns = backup_value(s, CONFIG_BACKUP_HOOK_FAILURE) == 1,
+        .verifies = s->backup_set & 1U << CONFIG_BACKUP_VERIFY_AT,
+        .verify_at = s->verify_at,
+        .verify_sample = (unsigned)backup_value(s, CONFIG_BACKUP_VERIFY_SAMPLE),
     };
 }
 

@@ -81,6 +81,9 @@ struct config_backup {
     const char *before_freeze, *after_thaw; /* commands of the host: absolute; NULL: none */
     uint64_t before_freeze_usec, after_thaw_usec;
     bool hook_warns;        /* one that fails before the freeze is only told of */
+    bool verifies;          /* at verify_at */
+    struct calendar verify_at;
+    unsigned verify_sample; /* hundredths of a percent */
 };
 
 /* Sentences about a configuration, in the order found. */

@@ -235,6 +235,11 @@ const struct config_key config_keys[] = {
      "kept."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_HOOK_FAILURE, "hook-failure", CONFIG_CHOICE, 0, 0, 0, 0, choices_hook_failure, 0, NULL,
      false, "What comes of a command before the freeze that fails or takes too long."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_VERIFY_AT, "verify-at", CONFIG_TEXT, 1, CALENDAR_INPUT_MAX, 0, 0, NULL, 0, "never", false,
+     "When the repository is read again to see that it is whole, as in a schedule: weekly, or 'Sun 04:00'. Damage is told by the "
+     "notify command, also where `ballast backup verify` finds it."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_VERIFY_SAMPLE, "verify-sample", CONFIG_SHARE, 1, 10000, 0, 0, NULL, 10000, NULL, false,
+     "How much of it is read each time: other chunks with each."},
 
     {CONFIG_SECTION_SCHEDULE, CONFIG_SCHEDULE_GUESTS, "guests", CONFIG_TEXT, 1, SCHEDULE_GUESTS_MAX, 0, 0, NULL, 0,
      "none: it must be written", false, "The guests to back up: a name, or a shell pattern such as \"web*\" in quotes."},

@@ -95,6 +95,8 @@ static bool read_backup_pair(struct walk *w, const struct walk_pair *p, void *us
     if (key->id == CONFIG_BACKUP_QUIET_HOURS &&
         calendar_parse_hours(walk_text(p->value), walk_len(p->value), &store->quiet_from_min, &store->quiet_to_min, &e) < 0)
         walk_problem(w, p->value, "key 'backup.quiet-hours': %s", e.text);
+    if (key->id == CONFIG_BACKUP_VERIFY_AT && calendar_parse(walk_text(p->value), walk_len(p->value), &store->verify_at, &e) < 0)
+        walk_problem(w, p->value, "key 'backup.verify-at': %s", e.text);
     return true;
 }
 

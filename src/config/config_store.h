@@ -70,6 +70,7 @@ struct config_store {
     uint64_t backup[CONFIG_BACKUP_KEYS];
     char *repository;       /* backup.repository, owned; NULL: not set */
     char *before_freeze, *after_thaw; /* owned; NULL: not set */
+    struct calendar verify_at;
     unsigned quiet_from_min, quiet_to_min;
     struct config_schedule *schedules; /* texts owned */
     size_t schedule_count;

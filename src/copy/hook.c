@@ -79,6 +79,7 @@ static _Noreturn void become(const char *command, struct environment *env, pid_t
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     (void)setsid();
+    (void)signal(SIGXFSZ, SIG_DFL); /* ballast-prepare's own */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && chdir("/") == 0 && null >= 0 &&
         dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0 && dup2(said_fd, STDERR_FILENO) >= 0)
         (void)execve(command, argv, env->list);

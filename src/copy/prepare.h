@@ -39,5 +39,10 @@ int prepare_note(const char *path, struct err *e);
 int prepare_tidy(const char *repository, const char *identity, const char *keep, bool sweep, struct wire_text *t,
                  struct err *e);
 
+/* Verifies a repository, all of it or a sample (hundredths of a percent of its chunks), and keeps the result there; or only
+ * reads the last result: "verified":{"time_sec","damaged","victims"} or null as member of an answer (repo_verify.h). */
+int prepare_verify(const char *repository, unsigned sample, struct wire_text *t, struct err *e);
+int prepare_verified(const char *repository, struct wire_text *t, struct err *e);
+
 /* Removes files and empty directories ([PATH, ...]); what is not there is fine. */
 int prepare_remove(struct json_object *list, struct err *e);

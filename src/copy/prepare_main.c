@@ -22,23 +22,31 @@
  *     {"repository":PATH,"identity":NAME,"note":PATH,"pid":N,"fleece":[{"path":PATH,"size_bytes":N}]}
  *     {"identity":NAME,"expose":PATH,"note":PATH,...}   before an exposure; with "repository" where its newest point is asked for
  *     {"remove":[PATH,...]}
+ *     {"verify":PATH,"sample":N}, {"verified":PATH}
  *     {"hook":NAME,"note":PATH,...}  hook.h
  *     {"tidy":PATH,"identity":NAME,"keep":RULES,"sweep":BOOL}  after a backup by schedule */
 
 #define ORDER_MAX (64U << 10)
+#define SAMPLE_ALL 10000U
 
 static int prepare(struct json_object *order, pid_t parent, struct wire_text *t, struct wire_error *ret, struct err *e)
 {
     const char *repository = NULL, *identity, *note, *keep, *expose = NULL;
     bool sweep = false;
     struct json_object *list;
-    uint64_t pid = 0;
+    uint64_t pid = 0, sample;
     int r;
 
     if (qmp_get_array(order, "remove", &list))
         return prepare_remove(list, e);
     if (json_object_object_get_ex(order, "hook", NULL))
         return hook_order(order, STDOUT_FILENO, t, e);
+    if (qmp_get_string(order, "verified", &repository))
+        return prepare_verified(repository, t, e);
+    if (qmp_get_string(order, "verify", &repository))
+        return qmp_get_u64(order, "sample", &sample) && sample > 0 && sample <= SAMPLE_ALL
+                   ? prepare_verify(repository, (unsigned)sample, t, e)
+                   : err_set(e, EINVAL, "an order without its sample");
     if (qmp_get_string(order, "tidy", &repository)) {
         (void)qmp_get_bool(order, "sweep", &sweep);
         if (!qmp_get_string(order, "identity", &identity) || !qmp_get_string(order, "keep", &keep))
@@ -82,6 +90,7 @@ int main(void)
     ssize_t n;
     int r;
 
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is a full disk: told, not died of */
     while (text && len < ORDER_MAX && (n = read(STDIN_FILENO, text + len, ORDER_MAX - len)) > 0) {
         len += (size_t)n;
         if (memchr(text, '\n', len))

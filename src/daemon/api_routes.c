@@ -184,6 +184,7 @@ const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"POST", "/v1/on", false, NULL, "guests are moved again", OPERATE(ON)},
     {"GET", "/v1/backup", false, NULL, "backups that run, and those that ended last", API_ROLE_VIEW, API_OPERATION_BACKUP},
     {"POST", "/v1/backup/run", false, NULL, "a guest is backed up", OPERATE(BACKUP_RUN)},
+    {"POST", "/v1/backup/verified", false, NULL, "the repository was verified: the result is to be read", OPERATE(BACKUP_VERIFIED)},
     {"POST", "/v1/backup/cancel", false, NULL, "a backup that runs is given up", OPERATE(BACKUP_CANCEL)},
 };
 

@@ -11,6 +11,7 @@
 #include <systemd/sd-event.h>
 
 #include "backup_schedule.h"
+#include "backup_verify.h"
 #include "child.h"
 #include "config_keys.h"
 #include "log.h"
@@ -31,6 +32,7 @@ struct backup_auto {
     struct backup_auto_env env;
     const struct config *config;
     struct backup_schedule *schedule;
+    struct backup_verify *verify;
     struct sd_event_source *timer;
     const char *ended_identity; /* while backup_schedule_ended() runs */
     struct tidy *first, **last;
@@ -183,6 +185,11 @@ static void on_tell(void *user, enum notify_event event, enum notify_severity se
     backup_auto_tell(user, event, severity, guest, text);
 }
 
+static void on_verify(void *user, bool is_bad, const char *text)
+{
+    backup_auto_tell(user, NOTIFY_VERIFY_FAILED, is_bad ? NOTIFY_CRITICAL : NOTIFY_OK, "", text);
+}
+
 static void on_changed(void *user)
 {
     struct backup_auto *a = user;
@@ -206,6 +213,7 @@ static void look(struct backup_auto *a)
     const char **names;
     struct err e = {0};
 
+    backup_verify_look(a->verify, now);
     if (n == 0 && a->config->backup.schedule_count == 0)
         return;
     names = calloc(n + 1, sizeof(*names));
@@ -250,6 +258,7 @@ int backup_auto_new(const struct backup_auto_env *env, const struct config *conf
     AUTO(backup_auto) struct backup_auto *a = calloc(1, sizeof(*a));
     struct backup_schedule_env schedule = {.start = on_start, .prune = on_prune, .tell = on_tell, .changed = on_changed,
                                            .user = a};
+    const struct backup_verify_env verify = {.loop = env->loop, .tell = on_verify, .user = a};
     uint64_t now = 0;
     int r;
 
@@ -261,8 +270,11 @@ int backup_auto_new(const struct backup_auto_env *env, const struct config *conf
     r = backup_schedule_new(&schedule, &a->schedule, e);
     if (r >= 0)
         r = backup_schedule_configure(a->schedule, &config->backup, now_sec(), e);
+    if (r >= 0)
+        r = backup_verify_new(&verify, &a->verify, e);
     if (r < 0)
         return r;
+    backup_verify_configure(a->verify, config);
     read_state(a);
     (void)sd_event_now(env->loop, CLOCK_MONOTONIC, &now);
     r = sd_event_add_time(env->loop, &a->timer, CLOCK_MONOTONIC, now + LOOK_USEC, /* accuracy= */ 1000000, on_timer, a);
@@ -283,6 +295,7 @@ struct backup_auto *backup_auto_free(struct backup_auto *a)
     while (a->first)
         tidy_pop(a);
     a->schedule = backup_schedule_free(a->schedule);
+    a->verify = backup_verify_free(a->verify);
     free(a);
     return NULL;
 }
@@ -294,6 +307,7 @@ void backup_auto_configure(struct backup_auto *a, const struct config *config)
     a->config = config;
     if (backup_schedule_configure(a->schedule, &config->backup, now_sec(), &e) < 0)
         log_error("the new schedules of backups do not hold: %s", e.text);
+    backup_verify_configure(a->verify, config);
 }
 
 void backup_auto_ended(struct backup_auto *a, const char *guest, const char *identity, const char *failed)
@@ -303,7 +317,15 @@ void backup_auto_ended(struct backup_auto *a, const char *guest, const char *ide
     a->ended_identity = NULL;
 }
 
+void backup_auto_verified(struct backup_auto *a)
+{
+    backup_verify_again(a->verify);
+    backup_verify_look(a->verify, now_sec());
+}
+
 void backup_auto_print(const struct backup_auto *a, struct wire_text *t)
 {
     backup_schedule_print(a->schedule, t);
+    wire_text_adds(t, ",\n");
+    backup_verify_print(a->verify, t);
 }

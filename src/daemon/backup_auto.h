@@ -47,5 +47,8 @@ void backup_auto_ended(struct backup_auto *a, const char *guest, const char *ide
 void backup_auto_tell(struct backup_auto *a, enum notify_event event, enum notify_severity severity, const char *guest,
                       const char *text);
 
-/* "schedules":[...],"guests":[...] for GET /v1/backup. */
+/* Somebody has verified the repository (backup_verify.h). */
+void backup_auto_verified(struct backup_auto *a);
+
+/* "schedules":[...],"guests":[...],"verify":{...} for GET /v1/backup. */
 void backup_auto_print(const struct backup_auto *a, struct wire_text *t);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api_body.h"
 #include "api_peer.h"
 #include "daemon_private.h"
 #include "discovery.h"
@@ -209,6 +210,14 @@ static const struct config *daemon_config(void *user)
     return ((struct daemon *)user)->config;
 }
 
+static void daemon_on_verified(struct daemon *d, const struct api_request *rq, struct api_reply *ret)
+{
+    if (!api_body_read(rq, NULL, 0, NULL, NULL, ret))
+        return;
+    backup_auto_verified(d->schedules);
+    wire_text_adds(&ret->body, "{}\n");
+}
+
 static void daemon_on_operation(void *user, enum api_operation what, const struct api_request *rq, struct api_reply *ret)
 {
     struct daemon *d = user;
@@ -219,6 +228,8 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
         guest_disks_request(d->disks, what, rq, ret);
     else if (what == API_OPERATION_BACKUP || what == API_OPERATION_BACKUP_RUN || what == API_OPERATION_BACKUP_CANCEL)
         backup_request(d->backup, what, rq, ret);
+    else if (what == API_OPERATION_BACKUP_VERIFIED)
+        daemon_on_verified(d, rq, ret);
     else if (what == API_OPERATION_RECORD || what == API_OPERATION_RECORD_READ || what == API_OPERATION_RECORD_STOP)
         record_request(d->recorder, what, daemon_now_usec(), rq, ret);
     else

@@ -22,6 +22,7 @@ const struct notify_event_row notify_events[NOTIFY_EVENT_COUNT] = {
     [NOTIFY_BACKUP_FAILED] = {"backup-failed", "a scheduled backup of a guest failed, or one ends well again"},
     [NOTIFY_BACKUP_OLD] = {"backup-old", "the last backup of a guest is older than its schedule's max-age"},
     [NOTIFY_BACKUP_HOOK] = {"backup-hook", "the before-freeze or after-thaw command of a guest's backup failed; each time"},
+    [NOTIFY_VERIFY_FAILED] = {"verify-failed", "backups are damaged, or can't be verified, or are found whole again"},
     [NOTIFY_TEST] = {"test", "somebody asked for it: ballast notify-test"},
 };
 

@@ -19,6 +19,7 @@ enum notify_event {
     NOTIFY_BACKUP_FAILED, /* of a guest */
     NOTIFY_BACKUP_OLD,    /* a guest's last one is */
     NOTIFY_BACKUP_HOOK,   /* one that a guest's backup ran failed */
+    NOTIFY_VERIFY_FAILED, /* damage was found in the repository, or it can't be looked for */
     NOTIFY_TEST,   /* somebody asked for one */
     NOTIFY_EVENT_COUNT
 };
