@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <json-c/json.h>
 
+#include "paths.h"
 #include "text.h"
 #include "wire_field.h"
 
@@ -190,6 +193,14 @@ static void memory(struct building *b, const char *value)
     b->line->memory_bytes = n << shift;
 }
 
+bool boot_file_may_be_read(const char *path)
+{
+    struct stat st;
+
+    return path[0] == '/' && strlen(path) < PATHS_SIZE && !strchr(path, ',') && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_mode & S_IROTH && st.st_size > 0 && access(path, R_OK) == 0;
+}
+
 static void text(struct building *b, const char *option, const char *value)
 {
     give(b, "%s", option);
@@ -199,7 +210,7 @@ static void text(struct building *b, const char *option, const char *value)
 static void file(struct building *b, const char *option, const char *path)
 {
     if (!b->host->is_file(path)) {
-        refuse(b, EINVAL, "no file to boot with (it isn't part of the backup):", path);
+        refuse(b, EINVAL, "no file that everybody may read, to boot with (it isn't part of the backup):", path);
         return;
     }
     text(b, option, path);

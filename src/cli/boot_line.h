@@ -10,7 +10,8 @@
 
 /* The command line of a boot test, and of a guest started from a point, made from the one in a point's manifest. That one is foreign matter, and QEMU's options
  * open files, sockets and programs: nothing is passed on but what is known here (machine, CPU model, count and memory, kernel,
- * firmware, the kind of each disk), each value rebuilt from its parts. Network, sockets, host devices, objects fall away. */
+ * firmware, the kind of each disk), each value rebuilt from its parts. Network, sockets, host devices, objects fall away; of
+ * the host's files only kernel, initial ramdisk and firmware are opened, where boot_file_may_be_read() says so. */
 
 #define BOOT_DISK_ARGUMENTS 8  /* a controller, two nodes and a device */
 #define BOOT_NODE "boot"             /* and the disk's number: what its device uses */
@@ -22,7 +23,7 @@
 struct boot_host {
     bool has_kvm;                        /* used where the guest was run with it, too */
     unsigned cpus;                       /* no more than these are given */
-    bool (*is_file)(const char *path);   /* a regular file that can be read */
+    bool (*is_file)(const char *path);   /* boot_file_may_be_read(), or a test's */
 };
 
 struct boot_line {
@@ -41,6 +42,11 @@ struct boot_stage {
     bool is_alone;             /* they need no point any more, and nothing of this process: disk_fds and qmp_fd are not used */
     int qmp_fd;                /* one more monitor, for us */
 };
+
+/* Whether a path out of a manifest may be handed to QEMU as kernel, initial ramdisk or firmware: an absolute path, without
+ * comma, of a regular file with something in it that everybody may read, as those are. Whoever can write to a repository must
+ * not get the host's secrets (/etc/shadow, a disk, /proc) into a guest of his own making, though root runs the test. */
+bool boot_file_may_be_read(const char *path);
 
 /* Disk i of the manifest is the NBD client's socket disk_fds[i] (inherited), agent_fd the port of qemu-guest-agent; the serial
  * console is standard output. -ENODATA: the manifest has no command line; -EINVAL: it is none of QEMU's, or a file it needs

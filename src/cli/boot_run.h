@@ -15,6 +15,7 @@ struct boot_wish {
     const char *expect;      /* on the serial console; NULL: "login:", or an answer of qemu-guest-agent */
     uint64_t within_ms;
     int signal_fd;           /* signalfd(2) of what ends it early */
+    bool is_given_up;        /* for the caller: it was */
 };
 
 /* 0: it is up, *ret_by says by what ("agent", "console"), *ret_ms after how long. -ETIMEDOUT, -EINTR (a signal), -ECHILD (QEMU

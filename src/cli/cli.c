@@ -224,6 +224,7 @@ static const struct option_name {
     {"--nic", CLI_OPTION_NIC, "NIC"},
     {"--expect", CLI_OPTION_EXPECT, "TEXT"},
     {"--each", CLI_OPTION_EACH, NULL},
+    {"--boot", CLI_OPTION_BOOT, NULL},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

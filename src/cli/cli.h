@@ -48,7 +48,8 @@ enum cli_option {
     CLI_OPTION_INTO = 1 << 28,
     CLI_OPTION_NIC = 1 << 29,
     CLI_OPTION_EXPECT = 1 << 23,
-    CLI_OPTION_EACH = 1 << 30
+    CLI_OPTION_EACH = 1 << 30,
+    CLI_OPTION_BOOT = 1 << 24
 };
 #define CLI_OPTION_BITS 32
 

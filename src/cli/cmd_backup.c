@@ -53,11 +53,13 @@ const struct cli_command cli_backup_commands[] = {
      "Starts the guest from the repository without copying it first, without network, and waits until qemu-guest-agent answers "
      "or \"login:\" (with --expect: TEXT) is on its serial console, at most 5 minutes (--wait). What it writes is thrown away. "
      "Only machine, CPUs, memory, kernel, firmware and disks are taken from its definition. Where ballastd runs, the memory is "
-     "reserved first. Exit code 1: it did not come up."},
-    {"backup verify", cmd_backup_verify, COMMON | CLI_OPTION_SAMPLE, 0, 0, "[--sample SHARE] [--repository PATH] [--json]",
-     "reads the chunks again and proves them",
+     "reserved first. The same as ballast backup verify --boot POINT. Exit code 1: it did not come up."},
+    {"backup verify", cmd_backup_verify, COMMON | CLI_OPTION_SAMPLE | CLI_OPTION_BOOT | CLI_OPTION_WAIT | CLI_OPTION_EXPECT, 0, 1,
+     "[--sample SHARE] | --boot [POINT] [--expect TEXT] [--wait TIME] [--repository PATH] [--json]",
+     "reads the chunks again and proves them, or boots points",
      "Says which chunks are damaged or missing, and which points need them; they are put aside, and the next full backup stores "
-     "them again. Exit code 1: something is damaged."},
+     "them again. With --boot nothing of this: the point, else the newest one of each guest, is started instead, as ballast backup "
+     "boot does. Exit code 1: something is damaged, or a guest did not come up."},
     {"backup check", cmd_backup_check, COMMON | CLI_OPTION_MAX_AGE, 0, 1, "[GUEST] [--max-age TIME] [--repository PATH] [--json]",
      "for monitoring: is the last point young enough, did the last backup end well",
      "Exit code 0: fine; 4: a last backup failed, but there is a point young enough; 1: a guest's last point is older than "

@@ -50,6 +50,29 @@ static void disks_json(struct wire_text *t, const struct repo_manifest *m)
     wire_text_adds(t, "]");
 }
 
+/* The last boot test of a guest, where it was of this point. */
+static bool boot_find(struct repo *repo, const struct repo_point_entry *p, struct repo_boot *ret)
+{
+    struct err ignored = {0};
+
+    return repo_boot_load(repo, p->identity, ret, &ignored) == 0 && strcmp(ret->point, p->time) == 0;
+}
+
+static void boot_json(struct repo *repo, const struct repo_point_entry *p, struct wire_text *t)
+{
+    struct repo_boot boot;
+
+    if (!boot_find(repo, p, &boot)) {
+        wire_text_adds(t, ",\"boot\":null");
+        return;
+    }
+    wire_text_format(t, ",\"boot\":{\"ok\":%s,\"milliseconds\":%" PRIu64 ",\"time\":", boot.is_ok ? "true" : "false", boot.ms);
+    backup_time_json(t, boot.time);
+    wire_text_adds(t, ",\"error\":");
+    wire_text_string(t, boot.error);
+    wire_text_adds(t, "}");
+}
+
 /* m NULL: its manifest can't be read, e says why. Without the closing brace. */
 static void point_json(struct wire_text *t, const struct repo_point_entry *p, const struct repo_manifest *m,
                        const struct err *e)
@@ -90,10 +113,11 @@ static void cell(const struct term *term, struct wire_text *t, const char *text,
     term_pad(t, used < width ? width - used : 1);
 }
 
-static void point_text(const struct term *term, struct wire_text *t, const struct repo_point_entry *p,
+static void point_text(const struct term *term, struct wire_text *t, struct repo *repo, const struct repo_point_entry *p,
                        const struct repo_manifest *m, const struct err *e, unsigned width)
 {
-    char name[REPO_POINT_NAME_SIZE];
+    char name[REPO_POINT_NAME_SIZE], tested[32] = "-";
+    struct repo_boot boot = {0};
     struct summary s;
 
     (void)snprintf(name, sizeof(name), "%s/%s", p->identity, p->time);
@@ -107,8 +131,12 @@ static void point_text(const struct term *term, struct wire_text *t, const struc
     summarise(m, &s);
     cell(term, t, s.consistency[0] ? s.consistency : "-", 13);
     cell(term, t, repo_kind_text(s.kind), 13);
-    wire_text_format(t, "%5zu  %9s %9s  %s", m->disk_count, units_show_size(s.size_bytes).s,
-                     units_show_size(s.stored_bytes).s, p->is_protected ? "protected" : "");
+    if (boot_find(repo, p, &boot) && boot.is_ok)
+        (void)snprintf(tested, sizeof(tested), "%" PRIu64 ".%" PRIu64 " s", boot.ms / 1000, boot.ms / 100 % 10);
+    else if (strcmp(boot.point, p->time) == 0)
+        (void)snprintf(tested, sizeof(tested), "failed");
+    wire_text_format(t, "%5zu  %9s %9s  %-7s  %s", m->disk_count, units_show_size(s.size_bytes).s,
+                     units_show_size(s.stored_bytes).s, tested, p->is_protected ? "protected" : "");
     if (s.group[0]) {
         wire_text_adds(t, p->is_protected ? ", group " : "group ");
         (void)term_text(term, t, s.group, 0);
@@ -131,7 +159,7 @@ static void list_print(const struct cli *cli, struct repo *repo, const struct re
         wire_text_adds(t, "{\"points\":[");
     } else {
         cell(&cli->term, t, "POINT", width);
-        wire_text_adds(t, "CONSISTENCY  KIND         DISKS       SIZE    STORED\n");
+        wire_text_adds(t, "CONSISTENCY  KIND         DISKS       SIZE    STORED  BOOTS\n");
     }
     for (size_t i = 0; i < list->count; i++) {
         AUTO(repo_manifest) struct repo_manifest *m = NULL;
@@ -142,9 +170,10 @@ static void list_print(const struct cli *cli, struct repo *repo, const struct re
         if (is_json) {
             wire_text_adds(t, i ? ",\n" : "\n");
             point_json(t, p, m, &e);
+            boot_json(repo, p, t);
             wire_text_adds(t, "}");
         } else {
-            point_text(&cli->term, t, p, m, &e, width);
+            point_text(&cli->term, t, repo, p, m, &e, width);
         }
     }
     if (is_json)
@@ -187,26 +216,13 @@ static void disk_text(const struct term *term, struct wire_text *t, const struct
     wire_text_format(t, ", read %s, stored %s\n", units_show_size(d->read_bytes).s, units_show_size(d->stored_bytes).s);
 }
 
-/* The last boot test, where it was of this point. */
-static void boot_print(const struct cli *cli, struct repo *repo, const struct repo_point_entry *p, struct wire_text *t)
+static void boot_text(const struct cli *cli, struct repo *repo, const struct repo_point_entry *p, struct wire_text *t)
 {
-    const bool is_json = cli->options & CLI_OPTION_JSON;
     struct repo_boot boot;
-    struct err ignored = {0};
     char time[BACKUP_TIME_SIZE];
 
-    if (repo_boot_load(repo, p->identity, &boot, &ignored) < 0 || strcmp(boot.point, p->time) != 0) {
-        wire_text_adds(t, is_json ? ",\"boot\":null" : "");
+    if (!boot_find(repo, p, &boot))
         return;
-    }
-    if (is_json) {
-        wire_text_format(t, ",\"boot\":{\"ok\":%s,\"milliseconds\":%" PRIu64 ",\"time\":", boot.is_ok ? "true" : "false", boot.ms);
-        backup_time_json(t, boot.time);
-        wire_text_adds(t, ",\"error\":");
-        wire_text_string(t, boot.error);
-        wire_text_adds(t, "}");
-        return;
-    }
     wire_text_format(t, "  boot test at %s UTC: %s after %s", backup_time_text(boot.time, time), boot.is_ok ? "up" : "failed",
                      units_show_time(boot.ms * 1000).s);
     wire_text_adds(t, boot.is_ok ? "" : ": ");
@@ -229,7 +245,7 @@ int cmd_backup_show(struct cli *cli)
         return r;
     if (cli->options & CLI_OPTION_JSON) {
         point_json(&t, &p, m, NULL);
-        boot_print(cli, repo, &p, &t);
+        boot_json(repo, &p, &t);
         wire_text_format(&t, ",\"ballast\":\"%s\",\"facts\":%s}\n", m->ballast, m->facts);
         return backup_write(cli, &t);
     }
@@ -245,7 +261,7 @@ int cmd_backup_show(struct cli *cli)
     for (size_t i = 0; i < m->disk_count; i++)
         disk_text(&cli->term, &t, &m->disks[i]);
     backup_together_print(cli, repo, m, &t);
-    boot_print(cli, repo, &p, &t);
+    boot_text(cli, repo, &p, &t);
     wire_text_adds(&t, "  ");
     term_wrap(&cli->term, &t, m->facts, 2, 2);
     return backup_write(cli, &t);

@@ -34,13 +34,6 @@ struct starting {
     struct progress progress;
 };
 
-static bool is_file(const char *path)
-{
-    struct stat st;
-
-    return path[0] == '/' && strlen(path) < PATHS_SIZE && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, R_OK) == 0;
-}
-
 static uint64_t now_ms(void)
 {
     struct timespec ts = {0};
@@ -299,7 +292,7 @@ int cmd_backup_start(struct cli *cli)
     s.point = &point;
     s.wish = (struct start_wish){.repository = repository, .manifest = m,
                                  .host = {.has_kvm = access("/dev/kvm", R_OK | W_OK) == 0, .cpus = cpus > 0 ? (unsigned)cpus : 1,
-                                          .is_file = is_file},
+                                          .is_file = boot_file_may_be_read},
                                  .stage = {.name = s.name, .uuid = s.uuid, .mac = s.mac, .nic = cli_value(cli, CLI_OPTION_NIC),
                                            .directory = s.directory, .has_overlays = s.into != NULL}};
     fresh_uuid(s.uuid);

@@ -100,6 +100,18 @@ static void print_text(const struct term *term, struct wire_text *t, const struc
                       "disk that the repository is on: smartctl, the kernel's log.\n");
 }
 
+/* What only boot tests know. */
+static int usage_check(const struct cli *cli)
+{
+    struct cli_problem p;
+
+    if (cli->arg_count == 0 && !(cli->options & (CLI_OPTION_WAIT | CLI_OPTION_EXPECT)))
+        return CLI_DONE;
+    (void)cli_problem_set(&p, CLI_USAGE, "with --boot a point is started; without, chunks of all points are read",
+                          "a point, --expect and --wait are for ballast backup verify --boot");
+    return cli_complain(cli, &p);
+}
+
 /* It reads the result itself, and has the notify command run; where it does not run nobody else is told. */
 static void ballastd_tell(const struct cli *cli)
 {
@@ -119,7 +131,13 @@ int cmd_backup_verify(struct cli *cli)
     struct err e = {0};
     struct timespec now = {0};
     unsigned sample = SAMPLE_ALL;
-    int r = sample_read(cli, &sample);
+    int r;
+
+    if (cli->options & CLI_OPTION_BOOT)
+        return cmd_backup_boot(cli);
+    r = usage_check(cli);
+    if (r == CLI_DONE)
+        r = sample_read(cli, &sample);
 
     if (r == CLI_DONE)
         r = backup_open(cli, &repo);

@@ -35,6 +35,7 @@ static const char options_text[] =
     "  --dry-run          says what would be done, and why\n"
     "  --keep RULES       points to keep: last=3,hourly=24,daily=7,weekly=4,monthly=12,yearly=2\n"
     "  --sample SHARE     verifies so much of the chunks, such as '5 %'\n"
+    "  --boot             starts points instead of reading their chunks (backup verify)\n"
     "  --force            overwrites what is there\n"
     "  --format FORMAT    of a restored disk: raw or qcow2 (default: raw)\n"
     "  --writable         serve, attach: clients may write; it is thrown away at the end\n"

@@ -11,9 +11,7 @@
 
 /* reserve: without a size it lists, with --cancel it gives back, else it asks and waits until the memory is there. */
 
-#define RESERVE_POLL_MS 100
 #define RESERVE_WAIT_MS 60000
-#define RESERVE_GRACE_MS 5000 /* ballastd ends the gathering itself; longer than this beyond it means that it does not */
 
 static void print_row(const struct term *term, struct wire_text *t, const struct wire_reservation *r)
 {
@@ -48,59 +46,13 @@ static int reserve_list(struct cli *cli)
     return r;
 }
 
-static int parse_answer(const struct cli *cli, const struct wire_text *body, struct wire_reservation *ret,
-                        struct cli_problem *p)
-{
-    struct err e = {0};
-
-    if (wire_reservation_parse(body->data, body->length, ret, &e) == 0)
-        return CLI_DONE;
-    return cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is none of ballastd's: %s", cli->socket_path,
-                           e.text);
-}
-
-/* Until it no longer gathers; a line of progress a second where something came. */
-static int reserve_wait(const struct cli *cli, uint64_t wait_ms, struct wire_text *body, struct wire_reservation *row,
-                        struct cli_problem *p)
-{
-    const struct timespec pause = {.tv_nsec = RESERVE_POLL_MS * 1000000L};
-    uint64_t told = UINT64_MAX;
-    char number[24];
-
-    (void)snprintf(number, sizeof(number), "%" PRIu64, row->id);
-    for (uint64_t waited_ms = 0; strcmp(row->state, "gathering") == 0; waited_ms += RESERVE_POLL_MS) {
-        int r;
-
-        if (waited_ms > wait_ms + RESERVE_GRACE_MS)
-            return cli_problem_set(p, CLI_WARNINGS, "ballast reserve shows what becomes of it",
-                                   "reservation %s is still being gathered", number);
-        if (waited_ms % 1000 == 0 && row->missing_bytes != told)
-            (void)fprintf(cli->err, "reservation %s: %s\n", number, row->text); /* for people only */
-        if (waited_ms % 1000 == 0)
-            told = row->missing_bytes;
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a signal only makes it look earlier */
-        wire_text_done(body);
-        r = client_get(cli, "/v1/reservations/", number, body, p);
-        if (r == CLI_DONE)
-            r = parse_answer(cli, body, row, p);
-        if (r != CLI_DONE)
-            return r;
-    }
-    return CLI_DONE;
-}
-
 static int reserve_make(struct cli *cli, const char *ask, uint64_t wait_ms)
 {
-    struct client_request rq = {.path = "/v1/reservations", .body = ask};
     struct wire_text body = {0}, t = {0};
     struct wire_reservation row;
     struct cli_problem p;
-    int r = client_ask(cli, &rq, &body, &p);
+    int r = operate_reserve(cli, ask, wait_ms, /* is_shown= */ true, &body, &row, &p);
 
-    if (r == CLI_DONE)
-        r = parse_answer(cli, &body, &row, &p);
-    if (r == CLI_DONE)
-        r = reserve_wait(cli, wait_ms, &body, &row, &p);
     if (r == CLI_DONE && strcmp(row.state, "held") != 0 && strcmp(row.state, "claimed") != 0)
         r = cli_problem_set(&p, CLI_FAILED, "stop a guest, lower its minimum, or take what there is with --max", "%s", row.text);
     if (r == CLI_DONE && cli->options & CLI_OPTION_JSON)

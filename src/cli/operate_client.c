@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate_client.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -10,6 +12,8 @@
 /* A disk that hangs is not waited for longer; what was asked for holds in any case. */
 #define SAVE_WAIT_MS 5000
 #define SAVE_POLL_MS 20
+#define RESERVE_POLL_MS 100
+#define RESERVE_GRACE_MS 5000 /* ballastd ends the gathering itself; longer than this beyond it means that it does not */
 
 /* Waits until a write of ballastd's is on disk. Returns CLI_DONE, or CLI_WARNINGS with the reason. */
 static int saved_wait(const struct cli *cli, uint64_t number, struct cli_problem *p)
@@ -87,6 +91,57 @@ int operate_ask(const struct cli *cli, const struct client_request *rq, struct w
         (void)cli_complain(cli, (cli_problem_set(&late, CLI_WARNINGS, "ballast status shows what holds now", "%s",
                                                  done.warning), &late));
     return CLI_DONE;
+}
+
+static int parse_answer(const struct cli *cli, const struct wire_text *body, struct wire_reservation *ret,
+                        struct cli_problem *p)
+{
+    struct err e = {0};
+
+    if (wire_reservation_parse(body->data, body->length, ret, &e) == 0)
+        return CLI_DONE;
+    return cli_problem_set(p, CLI_FAILED, CLIENT_NOT_OURS, "the answer on '%s' is none of ballastd's: %s", cli->socket_path,
+                           e.text);
+}
+
+/* Until it no longer gathers; a line of progress a second where something came. */
+static int reserve_wait(const struct cli *cli, uint64_t wait_ms, bool is_shown, struct wire_text *body,
+                        struct wire_reservation *row, struct cli_problem *p)
+{
+    const struct timespec pause = {.tv_nsec = RESERVE_POLL_MS * 1000000L};
+    uint64_t told = UINT64_MAX;
+    char number[24];
+
+    (void)snprintf(number, sizeof(number), "%" PRIu64, row->id);
+    for (uint64_t waited_ms = 0; strcmp(row->state, "gathering") == 0; waited_ms += RESERVE_POLL_MS) {
+        int r;
+
+        if (waited_ms > wait_ms + RESERVE_GRACE_MS)
+            return cli_problem_set(p, CLI_WARNINGS, "ballast reserve shows what becomes of it",
+                                   "reservation %s is still being gathered", number);
+        if (is_shown && waited_ms % 1000 == 0 && row->missing_bytes != told)
+            (void)fprintf(cli->err, "reservation %s: %s\n", number, row->text); /* for people only */
+        if (waited_ms % 1000 == 0)
+            told = row->missing_bytes;
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL); /* a signal only makes it look earlier */
+        wire_text_done(body);
+        r = client_get(cli, "/v1/reservations/", number, body, p);
+        if (r == CLI_DONE)
+            r = parse_answer(cli, body, row, p);
+        if (r != CLI_DONE)
+            return r;
+    }
+    return CLI_DONE;
+}
+
+int operate_reserve(const struct cli *cli, const char *ask, uint64_t wait_ms, bool is_shown, struct wire_text *body,
+                    struct wire_reservation *row, struct cli_problem *p)
+{
+    int r = client_ask(cli, &(struct client_request){.path = "/v1/reservations", .body = ask}, body, p);
+
+    if (r == CLI_DONE)
+        r = parse_answer(cli, body, row, p);
+    return r == CLI_DONE ? reserve_wait(cli, wait_ms, is_shown, body, row, p) : r;
 }
 
 bool operate_wait_ms(const struct cli *cli, uint64_t *ret_ms, struct cli_problem *p)

@@ -71,10 +71,12 @@ def test(b):
     check(sum(disk["stored_bytes"] for disk in job["disks"]) < 24 << 20, "and what was trimmed and zeroed costs nothing")
     disks.check_records(restore(b, d, job, references)[0], first, "in the second point")
     d.cli("backup", "verify", "--repository", repository, check_code=0)
-    tried = json.loads(d.cli("backup", "boot", job["point"], "--repository", repository, "--json", check_code=0).stdout)
+    tried, = json.loads(d.cli("backup", "verify", "--boot", "--repository", repository, "--json", check_code=0).stdout)["points"]
     check(tried["ok"] and tried["by"] == "agent", f"the point boots, its agent answers after {tried['milliseconds']} ms")
     shown = json.loads(d.cli("backup", "show", job["point"], "--repository", repository, "--json", check_code=0).stdout)
     check(shown["boot"]["ok"], "which is kept")
+    listed = d.cli("backup", "list", "--repository", repository, check_code=0).stdout
+    check(f"{tried['milliseconds'] // 1000}." in listed.splitlines()[-1], f"and listed\n{listed}")
     check(all(r["state"] == "cancelled" for r in json.loads(d.cli("reserve", "--json").stdout)["reservations"]),
           "the memory for it is given back")
     check(os.listdir(f"{d.state_dir}/fleece") == [] and not [f for f in os.listdir(f"{d.runtime_dir}/backup")],

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "boot_line.h"
 
@@ -19,7 +21,7 @@ static int build(const char *facts, bool has_kvm, struct boot_line **ret, struct
 {
     const struct boot_host host = {.has_kvm = has_kvm, .cpus = 4, .is_file = is_file};
     const int fds[REPO_DISKS_MAX] = {11, 12, 13};
-    char text[4096];
+    char text[5120];
     struct repo_manifest *m = calloc(1, sizeof(*m));
     int r;
 
@@ -38,7 +40,7 @@ static int build(const char *facts, bool has_kvm, struct boot_line **ret, struct
 static void check_line(const char *words, bool has_kvm, const char *expected)
 {
     struct boot_line *line = NULL;
-    char facts[3072], got[4096] = "";
+    char facts[4096], got[4096] = "";
     struct err e = {0};
     bool is_fixed = false;
 
@@ -90,7 +92,12 @@ static void dropped(void **state)
                "\"socket,id=c,path=/run/x,server=on\",\"-qmp\",\"unix:/run/q,server=on\",\"-object\",\"memory-backend-file,id=m,"
                "mem-path=/etc/passwd,size=1G\",\"-drive\",\"file=/etc/shadow,if=virtio\",\"-readconfig\",\"/tmp/c\",\"-incoming\","
                "\"exec:touch /tmp/x\",\"-daemonize\",\"-pidfile\",\"/etc/x\",\"-plugin\",\"/tmp/x.so\",\"-D\",\"/etc/y\",\"-S\","
-               "\"-vnc\",\":1\",\"-runas\",\"root\",\"-hda\",\"/dev/sda\",\"-fsdev\",\"local,id=f,path=/\",\"-loadvm\",\"x\",7,null,{}",
+               "\"-vnc\",\":1\",\"-runas\",\"root\",\"-blockdev\",\"driver=host_device,node-name=h,filename=/dev/sda\",\"-cdrom\",\"/dev/sr0\","
+               "\"-smbios\",\"file=/etc/shadow\",\"-acpitable\",\"file=/etc/shadow\",\"-dtb\",\"/etc/shadow\",\"-fw_cfg\",\"name=x,"
+               "file=/etc/shadow\",\"-global\",\"x.rom=/etc/shadow\",\"-set\",\"a.b.c=/etc/shadow\",\"-option-rom\",\"/etc/shadow\","
+               "\"-device\",\"loader,file=/etc/shadow\",\"-device\",\"virtio-net-pci,romfile=/etc/shadow\",\"-mem-path\",\"/dev/shm\","
+               "\"-virtfs\",\"local,path=/\",\"-chroot\",\"/\",\"-semihosting-config\",\"chardev=c\",\"-tpmdev\",\"x\",\"-L\",\"/tmp/evil\","
+               "\"-hda\",\"/dev/sda\",\"-fsdev\",\"local,id=f,path=/\",\"-loadvm\",\"x\",7,null,{}",
                false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
 }
 
@@ -149,6 +156,38 @@ static void on_stage(void **state)
     has(line, "file.filename=/x/vda.qcow2 ", true);
 }
 
+/* What of the host a path may be: that of a file that holds no secret. */
+static void files(void **state)
+{
+    char directory[] = "/tmp/ballast-boot-XXXXXX", path[64], name[64], comma[64];
+    const char *const never[] = {"/dev/null", "/dev/zero", "/proc/self/environ", "/proc/cpuinfo", "/tmp", "", "relative", "/nowhere"};
+    FILE *f;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/file", directory);
+    (void)snprintf(name, sizeof(name), "%s/name", directory);
+    (void)snprintf(comma, sizeof(comma), "%s/file,x", directory);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_false(boot_file_may_be_read(path)); /* nothing in it */
+    assert_true(fputs("kernel", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(symlink(path, name), 0);
+    assert_int_equal(link(path, comma), 0);
+    assert_true(boot_file_may_be_read(path));
+    assert_true(boot_file_may_be_read(name));
+    assert_false(boot_file_may_be_read(comma)); /* QEMU would take two names */
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_false(boot_file_may_be_read(path));
+    assert_false(boot_file_may_be_read(name));
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+        if (boot_file_may_be_read(never[i]))
+            fail_msg("'%s' may be read", never[i]);
+    assert_int_equal(unlink(path) + unlink(name) + unlink(comma) + rmdir(directory), 0);
+}
+
 static const struct bad {
     const char *facts;
     int code;
@@ -184,7 +223,7 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(on_stage), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(on_stage), cmocka_unit_test(files), cmocka_unit_test(refused)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
