@@ -37,6 +37,11 @@ void backup_definition_print(const struct cli *cli, const struct repo_manifest *
 void backup_together_id(const struct repo_manifest *m, char id[BACKUP_GROUP_SIZE]);
 void backup_together_print(const struct cli *cli, struct repo *repo, const struct repo_manifest *m, struct wire_text *t);
 
+/* With --name: the same as a script in the directory of the restored disks, DIRECTORY/start.sh. CLI_WARNINGS where the command line
+ * can't be made one: then it is printed as it was. */
+int backup_definition_script(const struct cli *cli, const struct repo_manifest *m, const char *directory, bool is_qcow2,
+                             struct wire_text *t);
+
 int cmd_backup_init(struct cli *cli);
 int cmd_backup_run(struct cli *cli);
 int cmd_backup_list(struct cli *cli);

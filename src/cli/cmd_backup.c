@@ -29,7 +29,8 @@ const struct cli_command cli_backup_commands[] = {
      "writes the disks of a point, or one of them",
      "With DISK, TARGET is a file or (with --force) a block device; without, a directory that gets one file for each disk. "
      "Every chunk is proven by its hash. Nothing is overwritten without --force. What is known of how the guest was started is "
-     "printed, with --name for a new guest: another name, UUID and MACs."},
+     "printed; with --name, and without DISK, TARGET gets a script start.sh for a new guest: another name, UUID and MACs, the restored "
+     "disks, sockets beside them."},
     {"backup serve", cmd_backup_serve, COMMON | CLI_OPTION_WRITABLE, 3, 3, "POINT DISK SOCKET [--writable] [--repository PATH] [--json]",
      "offers a disk of a point to NBD clients",
      "Until Ctrl-C, at a unix socket that only this user may open: for qemu-nbd, guestfish, qemu-img, or a QEMU that boots from it at "

@@ -11,6 +11,7 @@
 
 #include "backup_cli.h"
 #include "progress.h"
+#include "text.h"
 #include "repo_restore.h"
 #include "restore_qcow2.h"
 #include "units.h"
@@ -192,6 +193,27 @@ static int format_read(const struct cli *cli, bool *ret_is_qcow2)
     return cli_complain(cli, &p);
 }
 
+/* With a new name, a whole guest gets a script. */
+static int definition_tell(const struct restoring *r, const struct repo_manifest *m, struct wire_text *t)
+{
+    if (r->cli->arg_count == 2 && cli_value(r->cli, CLI_OPTION_NAME))
+        return backup_definition_script(r->cli, m, r->cli->args[1], r->is_qcow2, t);
+    backup_definition_print(r->cli, m, t);
+    return CLI_DONE;
+}
+
+static int name_check(const struct cli *cli)
+{
+    const char *name = cli_value(cli, CLI_OPTION_NAME);
+    struct cli_problem p;
+
+    if (!name || (text_is_name(name, strlen(name)) && !strchr(name, ',')))
+        return CLI_DONE;
+    (void)cli_problem_set(&p, CLI_USAGE, "1 to 63 bytes, without blanks, commas, slashes and quotes", "'%s' can't be the name of a guest",
+                          text_show(name, strlen(name)).s);
+    return cli_complain(cli, &p);
+}
+
 int cmd_backup_restore(struct cli *cli)
 {
     AUTO(repo) struct repo *repo = NULL;
@@ -201,8 +223,10 @@ int cmd_backup_restore(struct cli *cli)
     struct repo_hold *hold = NULL;
     struct wire_text t = {0};
     struct err e = {0};
-    int result = format_read(cli, &r.is_qcow2);
+    int result = format_read(cli, &r.is_qcow2), warning = CLI_DONE;
 
+    if (result == CLI_DONE)
+        result = name_check(cli);
     if (result == CLI_DONE)
         result = backup_path(cli, r.repository);
     if (result == CLI_DONE)
@@ -222,12 +246,14 @@ int cmd_backup_restore(struct cli *cli)
     if (cli->options & CLI_OPTION_JSON)
         wire_text_adds(&t, "]");
     if (result == CLI_DONE)
-        backup_definition_print(cli, m, &t);
+        warning = definition_tell(&r, m, &t);
     if (cli->options & CLI_OPTION_JSON)
         wire_text_adds(&t, "}\n");
     repo_point_unuse(repo, hold);
-    if (result == CLI_DONE)
-        return backup_write(cli, &t);
+    if (result == CLI_DONE) {
+        result = backup_write(cli, &t);
+        return result == CLI_DONE ? warning : result;
+    }
     wire_text_done(&t);
     return result;
 }

@@ -160,6 +160,19 @@ def test_start(b, d, wanted):
         os.rename(d.repository + ".away", d.repository)
 
 
+def test_restored(b, d, wanted):
+    """A whole guest under another name: its script starts it beside the one it was."""
+    directory = f"{b.directory}/clone"
+    told = json.loads(d.cli("backup", "restore", "g", directory, "--name", "clone", "--repository", d.repository, "--json", check_code=0).stdout)
+    process = vm.spawn([told["script"]], f"{b.directory}/clone.log")
+    try:
+        check(sum_in({"agent": f"{directory}/clone.qga", "name": "clone"}, "/a/f1") == wanted, "its file is the one that was backed up")
+        monitor = vm.Monitor(f"{directory}/test.qmp")
+        check(monitor.ask("query-name") == {"name": "clone"} and monitor.ask("query-uuid")["UUID"][14] == "4", "it has its own name and UUID")
+    finally:
+        vm.end(process)
+
+
 def test(b):
     disks.need_tools()
     images = disks.images(b, "g", ("ext4", "ext4"), 64)
@@ -173,7 +186,9 @@ def test(b):
     image = f"{b.directory}/vda.raw"
     d.cli("backup", "restore", "g", "vda", image, "--repository", repository, check_code=0)
     test_attach(d, g, image)
-    test_start(b, d, g.shell.run("sha256sum /a/f1").split()[0])
+    wanted = g.shell.run("sha256sum /a/f1").split()[0]
+    test_start(b, d, wanted)
+    test_restored(b, d, wanted)
 
 
 main(test)

@@ -98,7 +98,8 @@ def test_points():
     b = image("b", [1, 2, None, 3, None, None], "a")
     c = image("c", [1, 9, None, None, 4], "a", size=4 * CHUNK + 512)
     facts = {"consistency": "fs", "command_line": ["qemu-system-x86_64", "-name", "guest=web1,debug-threads=on", "-uuid",
-             "11111111-2222-3333-4444-555555555555", "-device", "virtio-net-pci,mac=52:54:00:aa:bb:cc", "it's"],
+             "11111111-2222-3333-4444-555555555555", "-device", "virtio-net-pci,mac=52:54:00:aa:bb:cc", "it's", "-drive", "id=vda,if=none,file=/old/a.qcow2",
+             "-drive", "id=vdb,if=none,file=/old/b"],
              "group": {"id": "00000000000000ab", "common": True, "guests": [
                  {"guest": n, "identity": n, "time": "20260101T000000Z"} for n in ("web1", "db", "gone")]}}
     check("its name", point("web1", "20260101T000000Z", "vda=" + a, "vdb=" + b, facts=facts) == "web1/20260101T000000Z")
@@ -135,7 +136,14 @@ def test_restore(a, b, c):
     directory = os.path.join(top, "disks")
     done = run_json("restore", "web1/20260101T000000Z", directory, "--name", "copy")
     check("restore: all disks", same(directory + "/vda.raw", a) and same(directory + "/vdb.raw", b))
-    line = done["command_line"]
+    with open(done["script"], encoding="utf-8") as f:
+        script = f.read()
+    check("restore: a script for the new guest", done["script"] == os.path.realpath(directory) + "/start.sh" and "/old/" not in script
+          and f"file={os.path.realpath(directory)}/vdb.raw" in script and "aa:bb:cc" not in script and "guest=copy," in script
+          and "11111111" not in script and "'it'\\''s'" in script and stat.S_IMODE(os.stat(done["script"]).st_mode) == 0o700, script)
+    _, err = run("restore", "web1", "vda", os.path.join(top, "x"), "--name", "a,b", code=2)
+    check("restore: a name that is none", "can't be the name" in err)
+    line = run_json("restore", "web1/20260101T000000Z", "vda", os.path.join(top, "one"), "--name", "copy")["command_line"]
     check("restore: another name, UUID, MAC", line[2] == "guest=copy,debug-threads=on" and line[4] != "11111111-2222-3333-4444-555555555555"
           and len(line[4]) == 36 and "mac=52:54:00:" in line[6] and "aa:bb:cc" not in line[6], line)
     _, err = run("restore", "web1", "vdz", os.path.join(top, "x"), code=1)
