@@ -13,8 +13,7 @@ of this machine's /usr is read by
     virtnbdbackup   -z (lz4) of a libvirt domain with the same content, where root and the packages are there (virtnbd.py)
 
 one after the other, several rounds, all targets on one file system (tmpfs where there is one: processors are measured, not
-disks). CPU seconds are those of QEMU and of the other side together. Memory is the sum of both processes' PSS: pages that
-they share count once.
+disks). CPU seconds are those of QEMU and of the other side together. Memory is the sum of both processes' PSS (memory.py).
 
     /usr/bin/python3 bench/backup_copy.py [--rounds N] [--directory DIR]
 """
@@ -23,15 +22,14 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 import copy_bench  # noqa: E402
+import memory  # noqa: E402
 import virtnbd  # noqa: E402
 from copy_bench import MIB, run  # noqa: E402
 
@@ -74,26 +72,6 @@ def children_cpu():
     return usage.ru_utime + usage.ru_stime
 
 
-def pss_mib(pid):
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("Pss:")) / 1024
-    except (OSError, StopIteration):
-        return 0
-
-
-class Memory(threading.Thread):
-    """The most that both processes had at once."""
-
-    def __init__(self, pids):
-        super().__init__(daemon=True)
-        self.pids, self.most_mib, self.over = pids, 0, threading.Event()
-
-    def run(self):
-        while not self.over.wait(0.02):
-            self.most_mib = max(self.most_mib, sum(pss_mib(pid) for pid in self.pids))
-
-
 class Bench(copy_bench.Bench):
     def setup(self):
         self.q = self.qemu({"vda": SIZE})
@@ -134,34 +112,25 @@ class Bench(copy_bench.Bench):
             copy_bench.same(self.reference, self.target)
             os.unlink(self.target)
 
-    def push(self, memory=None, **target):
+    def push(self, **target):
         if "raw" in target:
             c = self.copy([self.disk("vda", SIZE, raw=target["raw"])], repository=None)
         else:
             c = self.copy([self.disk("vda", SIZE)], repository=target["repository"])
-        watch = None
-        if memory is not None:
-            watch = Memory([c.process.pid, c.worker()])
-            watch.start()
         self.q.attach("vda", c.socket("vda"))
         self.q.ask("blockdev-backup", {"job-id": "job-vda", "device": "acc", "target": "tg-vda", "sync": "full",
                                        "auto-dismiss": False, "x-perf": {"max-workers": 8}})
         error = self.q.end("vda")
         assert error == "", error
-        point = c.finish()
-        if watch:
-            watch.over.set()
-            watch.join()
-            memory.append(watch.most_mib)
-        return point
+        return c.finish()
 
     def ballast_raw(self):
         self.push(raw=self.target)
 
-    def ballast(self, memory=None):
+    def ballast(self):
         repository = os.path.join(self.directory, f"r{self.points}")
         run(self.tool, "init", repository, str(MIB))
-        self.last = (repository, self.push(repository=repository, memory=memory))
+        self.last = (repository, self.push(repository=repository))
 
     def nbdcopy(self):
         run("nbdcopy", "--flush", self.url, self.target)
@@ -256,7 +225,6 @@ def main():
     copy_bench.need("qemu-system-x86_64", "qemu-img", "nbdcopy", "cmp")
     tempfile.tempdir = options.directory
     results = {"ballast raw": [], "nbdcopy": [], "qemu-img": [], "ballast": []}
-    memory = []
     with Bench(os.path.join(BUILD, "src/copy/ballast-copy"), os.path.join(BUILD, "tests/unit/repo_tool")) as b:
         b.setup()
         for i in range(options.rounds + 1):
@@ -271,10 +239,11 @@ def main():
                     b.check()
                 else:
                     run("rm", "-rf", b.last[0])
-        b.ballast(memory=memory)
+        with memory.Memory(BUILD) as m:
+            b.ballast()
         stored_mib = b.restored()
         tell(results, options.rounds)
-        report("memory", "most PSS", memory[0], "MiB", 1, "goal", 64, "< 64 MiB", memory[0] < 64)
+        report("memory", "most PSS", m.most_mib, "MiB", 1, "goal", 64, "< 64 MiB", m.most_mib < 64)
         report("size", "repository", stored_mib, "MiB", 1, "data on the disk", DATA / MIB)
         virt = b.against_virtnbdbackup(options.rounds)
         if virt:

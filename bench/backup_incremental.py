@@ -24,9 +24,10 @@ import tempfile
 import time
 
 import backup_copy
+import memory
 import virtnbd
 from backup_copy import DATA, ROOT, SIZE
-from copy_bench import LONG_SEC, MIB, eventually, need, run, same
+from copy_bench import LONG_SEC, eventually, need, run, same
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "live"))
 import vm  # noqa: E402
@@ -105,7 +106,7 @@ def timed(function, *arguments):
 
 
 def measure(directory, rounds):
-    """Seconds of ballast, of virtnbdbackup (None: not measured here), the last job of ballast."""
+    """Seconds of ballast, of virtnbdbackup (None: not measured here), the last job of ballast, its most PSS in MiB."""
     files, image, other = (os.path.join(directory, name) for name in ("files", "vda.qcow2", "virt.qcow2"))
     backup_copy.files_of_usr(files)
     run("truncate", "-s", str(SIZE), files)
@@ -138,6 +139,8 @@ def measure(directory, rounds):
             ours.append(seconds)
             if v:
                 theirs.append(timed(v.backup_level, "inc")[0])
+        with memory.Memory(BUILD) as m:
+            job = b.backup()
         b.end()
         reference, restored = os.path.join(directory, "reference.raw"), os.path.join(directory, "restored.raw")
         run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, reference)
@@ -148,7 +151,7 @@ def measure(directory, rounds):
             vm.end(process)
         if v:
             v.__exit__()
-    return ours[1:], theirs[1:] if v else None, job  # the first round warms caches up
+    return ours[1:], theirs[1:] if v else None, job, m.most_mib  # the first round warms caches up
 
 
 def main():
@@ -159,7 +162,7 @@ def main():
     need("qemu-system-x86_64", "qemu-img", "cmp")
     with tempfile.TemporaryDirectory(prefix="ballast-incremental-", dir=options.directory) as directory:
         os.chmod(directory, 0o755)
-        ours, theirs, job = measure(directory, options.rounds)
+        ours, theirs, job, most_mib = measure(directory, options.rounds)
     print(f"ballast {[round(s, 2) for s in ours]} s, virtnbdbackup {[round(s, 2) for s in theirs or []]} s; {job}", file=sys.stderr)
     value = statistics.median(ours)
     line = {"bench": "backup-incremental", "case": f"{PIECES} x 64 KiB of 1 GiB", "metric": "median", "value": round(value, 3),
@@ -170,6 +173,8 @@ def main():
         line.update(baseline="virtnbdbackup -l inc -z", baseline_value=round(than, 3), ratio=round(ratio, 2), goal=">= 3 x faster",
                     met=ratio >= 3)
     print(json.dumps(line), flush=True)
+    print(json.dumps({"bench": "backup-incremental", "case": "memory", "metric": "most PSS", "value": round(most_mib, 1), "unit": "MiB",
+                      "n": 1, "goal": "< 64 MiB", "met": most_mib < 64}), flush=True)
     return 0
 
 

@@ -109,8 +109,8 @@ def put(path, data, how="wb"):
         f.write(data)
 
 
-def ext4_begin(r, root):
-    """Installs a system; returns its files, and what is left of /usr to upgrade them with."""
+def ext4_install(root):
+    """A system; returns its files, and what is left of /usr to upgrade them with."""
     files, more, total = [], bytearray(), 0
     for path, data in usr_files():
         if total < SYSTEM:
@@ -121,8 +121,6 @@ def ext4_begin(r, root):
             more += data
         else:
             break
-    put(root + "/var/lib/database", text(r, DATABASE_BYTES))
-    put(root + "/var/log/messages", text(r, LOG_BYTES))
     return files, more
 
 
@@ -145,20 +143,30 @@ def ext4_day(r, packages, root, n, files, more):
             f.write(text(r, BLOCK))
 
 
-def ext4(directory, guest, points):
-    r, packages = random.Random(guest), random.Random("packages")
-    image, where = os.path.join(directory, "ext4.img"), os.path.join(directory, "ext4.mount")
-    os.makedirs(where, exist_ok=True)
-    with open(image, "wb") as f:
-        f.truncate(EXT4_DISK)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image], check=True)
-    for n in range(points):
-        with Mounted(image, where):
-            if n == 0:
-                files, more = ext4_begin(r, where)
-            else:
-                ext4_day(r, packages, where, n, files, more)
-        with open(image, "rb") as f:
-            yield f.read()
-    os.unlink(image)
-    os.rmdir(where)
+class Ext4:
+    """Guests that were made from one image, as those of a cloud are; each has data and days of its own then."""
+
+    def __init__(self, directory):
+        self.directory, self.where = directory, os.path.join(directory, "ext4.mount")
+        self.template = os.path.join(directory, "ext4.template")
+        os.makedirs(self.where)
+        with open(self.template, "wb") as f:
+            f.truncate(EXT4_DISK)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.template], check=True)
+        with Mounted(self.template, self.where):
+            self.files, self.more = ext4_install(self.where)
+
+    def __call__(self, guest, points):
+        r, packages = random.Random(guest), random.Random("packages")
+        image = os.path.join(self.directory, f"ext4.{guest}")
+        shutil.copyfile(self.template, image)
+        for n in range(points):
+            with Mounted(image, self.where):
+                if n == 0:
+                    put(self.where + "/var/lib/database", text(r, DATABASE_BYTES))
+                    put(self.where + "/var/log/messages", text(r, LOG_BYTES))
+                else:
+                    ext4_day(r, packages, self.where, n, self.files, self.more)
+            with open(image, "rb") as f:
+                yield f.read()
+        os.unlink(image)
