@@ -84,8 +84,8 @@ const char *bitmap_reason_text(enum bitmap_reason reason)
         [BITMAP_GOES_ON] = "it goes on from the newest point",
         [BITMAP_FIRST] = "the repository has no point of it yet",
         [BITMAP_RESIZED] = "it has been resized since the newest point",
-        [BITMAP_MISSING] = "QEMU has no record of what changed since the newest point (it was killed, or another program "
-                           "changed the image)",
+        [BITMAP_MISSING] = ("QEMU has no record of what changed since the newest point (it was killed, or another "
+                            "program changed the image)"),
         [BITMAP_INCONSISTENT] = "QEMU was killed, and its record of changes with it",
         [BITMAP_UNUSABLE] = "QEMU's record of changes has another chunk size, or is in use",
     };

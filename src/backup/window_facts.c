@@ -5,6 +5,8 @@
 
 #include "window_private.h"
 
+/* What a window tells: to those who look at it, and the manifest (docs/repository-format.md: facts). */
+
 const char *window_consistency_text(enum window_consistency c)
 {
     static const char *const texts[WINDOW_CONSISTENCY_COUNT] = {"crash", "paused", "fs"};
@@ -18,8 +20,6 @@ const char *window_freeze_text(enum window_freeze f)
 
     return texts[f];
 }
-
-/* What a window tells: to those who look at it, and the manifest (docs/repository-format.md: facts). */
 
 void window_print_text(struct wire_text *t, const char *key, const char *value)
 {

@@ -29,7 +29,7 @@ static bool read_rule(const char *text, struct backup_fault_rule *ret)
     for (int i = 0; i <= BACKUP_FAULT_HOLD; i++) {
         if (strlen(actions[i]) != len || strncmp(actions[i], colon + 1, len) != 0)
             continue;
-        ret->action = i;
+        ret->action = (enum backup_fault_action)i;
         wire_text_copy(ret->file, sizeof(ret->file), file ? file + 1 : "");
         return true;
     }

@@ -21,7 +21,7 @@ struct backup_fault {
     struct backup_fault_rule {
         char step[32];
         unsigned times_left; /* until it strikes */
-        enum {
+        enum backup_fault_action {
             BACKUP_FAULT_KILL,
             BACKUP_FAULT_SENT_KILL,
             BACKUP_FAULT_STOP,

@@ -50,11 +50,19 @@ static void remove_file(const struct world *w, const char *name)
     (void)unlink(path);
 }
 
+static void turn(struct world *w)
+{
+    assert_true(sd_event_run(w->loop, TURN_USEC) > 0);
+}
+
 static int teardown(void **state)
 {
     struct world *w = *state;
 
-    w->child = child_free(w->child);
+    if (w->child)
+        child_kill(w->child);
+    while (w->child)
+        turn(w);
     w->link = guardian_link_free(w->link);
     (void)sd_event_unref(w->loop);
     remove_file(w, "script");
@@ -62,11 +70,6 @@ static int teardown(void **state)
     assert_int_equal(rmdir(w->directory), 0);
     free(w);
     return 0;
-}
-
-static void turn(struct world *w)
-{
-    assert_true(sd_event_run(w->loop, TURN_USEC) > 0);
 }
 
 /* ---- children ---- */
