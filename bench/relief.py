@@ -14,12 +14,19 @@ Each burst meets a ballastd that has just found its guests: one that runs longer
 and there is nothing left to measure.
 
     relief.py [--bursts N] [--baseline N] [--cases FT]
+
+With --backup no older loops are measured but three states of the same guests in turn: no backup, one of the guest in the
+burst, one of the other guest. The repository lies on a disk of DISK_MIB a second (a throttled QEMU storage daemon's export
+below a loop device, so it needs root), and the copy lasts longer than the burst. The goal is the ratio of medians.
+
+    relief.py --backup [--bursts N] [--cases FT]
 """
 import argparse
 import json
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
@@ -28,6 +35,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests", "live"))
 
 import bench  # noqa: E402  pylint: disable=wrong-import-position
+from relief_backup import BACKED_UP, Backups  # noqa: E402
 
 MIB = 1 << 20
 HELD_MIB = 200          # what the guest needs at rest
@@ -85,17 +93,21 @@ class Bursts:
 
 
 class Bench:
-    def __init__(self, b):
-        self.b = b
+    def __init__(self, b, backups=None):
+        self.b, self.backups = b, backups
         self.overhead_mib = 160  # of both guests; measured with the first ballastd
+        disks = {name: {"disks": backups.images(name)} if backups else {} for name in ("a", "donor")}
+        self.swap = "/dev/vdc" if backups else "/dev/vda"  # behind the disks that are backed up
         swap = os.path.join(b.directory, "swap")
         with open(swap, "wb") as f:
             f.truncate(SWAP_MIB * MIB)
         self.guest, self.donor = b.boot(
             ("a", {"boot_mib": BOOT_MIB, "agent": True,
-                   "extra": ("-drive", f"file={swap},if=virtio,format=raw,cache=unsafe")}),
-            ("donor", {"boot_mib": 512, "agent": True}))
-        self.guest.shell.run("mkswap /dev/vda && swapon /dev/vda")
+                   "extra": ("-drive", f"file={swap},if=virtio,format=raw,cache=unsafe"), **disks["a"]}),
+            ("donor", {"boot_mib": 512, "agent": True, **disks["donor"]}))
+        if backups:
+            backups.fill(self.guest, self.donor)
+        self.guest.shell.run(f"mkswap {self.swap} && swapon {self.swap}")
         self.guest.load.grow(HELD_MIB)
         self.guest.load.touch()
 
@@ -108,7 +120,7 @@ class Bench:
 
     def settle(self):
         """The guest has its demand and its buffer: as ballast would have left it."""
-        self.guest.shell.run("swapoff /dev/vda; swapon /dev/vda")  # back what the last burst pushed out
+        self.guest.shell.run(f"swapoff {self.swap}; swapon {self.swap}")  # back what the last burst pushed out
         self.resize(self.guest, self.used_mib(self.guest) * (1 + BUFFER))
         self.resize(self.guest, self.used_mib(self.guest) * (1 + BUFFER))
 
@@ -120,8 +132,9 @@ class Bench:
     def burst(self, watermark_kib):
         return self.guest.shell.run(f"relief {watermark_kib} {BEYOND_MIB} {RATE_MIB} {WAIT_MS}", timeout=120)
 
-    def run(self, bursts, n, one):
-        for _ in range(2 * n):
+    def run(self, bursts, n, one, at_most=None):
+        """Until there are n of them, or it was tried at_most times."""
+        for _ in range(at_most or 2 * n):
             line = one()
             if os.environ.get("RELIEF_DEBUG"):
                 say(line)
@@ -129,15 +142,28 @@ class Bench:
                 bursts.skipped += 1
                 continue
             bursts.add(line)
-            if len(bursts.ms) % 10 == 0:
+            if len(bursts.ms) % 10 == 0 and not at_most:
                 bursts.tell()
             if len(bursts.ms) == n:
                 break
         return bursts
 
     # ballast
-    def ballast(self, taken):
-        """One burst; None where the host was not as the case wants it."""
+    def config(self, memory_mib):
+        # Lazy: else the other guest would have given all it has to spare until a backup copies.
+        return bench.config_text(self.b.guests_dir, memory_mib=memory_mib, guests={"*": {"minimum": "96 MiB"}},
+                                 defaults={"mode": "auto", "reclaim": "lazy" if self.backups else "eager"})
+
+    def shrink(self, d):
+        """QEMU takes more for itself once it copies: the host becomes as small as case T wants it only now."""
+        host = d.host()
+        memory = int((host["held_bytes"] + host["overhead_bytes"]) / MIB) + bench.RESERVE_MIB + FREE_MIB
+        d.configure(self.config(memory) + self.backups.text)
+        os.kill(d.pid, signal.SIGHUP)
+        bench.eventually(lambda: d.host()["memory_bytes"] == memory * MIB, None, explain=d.log)
+
+    def ballast(self, taken, backed_up=None):
+        """One burst; None where the host was not as the case wants it. backed_up: a guest whose backup runs meanwhile."""
         self.settle()
         memory = 4096
         donor_mib = self.donor.balloon_mib()
@@ -146,18 +172,27 @@ class Bench:
             self.resize(self.donor, donor_mib)
             held = sum(max(g.balloon_mib(), g.resident_mib()) for g in (self.guest, self.donor))
             memory = int(held + self.overhead_mib + bench.RESERVE_MIB + FREE_MIB)
-        d = self.b.daemon(memory_mib=memory, guests={"*": {"minimum": "96 MiB"}}, defaults={"mode": "auto"})
+        d = self.b.daemon(self.config(4096 if self.backups else memory) + (self.backups.config() if self.backups else ""))
+        backup = None
         try:
             bench.eventually(lambda: [g.get("demand_source") for g in d.guests().values()] == ["agent", "agent"], None,
                              explain=d.log)
+            backup = self.backups.start(d, backed_up) if self.backups else None
+            if backup and taken:
+                self.shrink(d)
             time.sleep(1.2 + random.uniform(0, 1))  # the watermark is told on the tick; the burst comes between two
             host = d.host()
             free_mib = (host["capacity_bytes"] - host["held_bytes"]) / MIB
             self.overhead_mib = host["overhead_bytes"] / MIB
             if taken and not (abs(self.donor.balloon_mib() - donor_mib) <= 2 and 0 <= free_mib < RELIEF_MIB):
+                if os.environ.get("RELIEF_DEBUG"):
+                    say(f"free {free_mib:.0f} MiB, the other guest has {self.donor.balloon_mib()} of {donor_mib} MiB")
                 return None  # it was more, or the other guest had given already
-            return self.burst(self.watermark_kib())
+            line = self.burst(self.watermark_kib())
+            return line if not backup or backup.holds() else None  # it was over too early
         finally:
+            if backup:
+                backup.end()
             d.kill()
             if os.environ.get("RELIEF_DEBUG"):
                 say(d.log())
@@ -226,14 +261,50 @@ def report(case, bursts, goals, baselines):
                               "ratio": round(than / a, 2) if a else None}), flush=True)
 
 
+def report_backup(case, of):
+    """of: {None or the guest that is backed up: Bursts}"""
+    for metric, percent in (("median", 50), ("p99", 99)):
+        without = quantile(of[None].ms, percent)
+        for name, what in BACKED_UP[1:]:
+            value = quantile(of[name].ms, percent)
+            ratio = round(value / without, 2)
+            print(json.dumps({"bench": "relief", "case": f"{case}, {what}", "metric": metric, "value": round(value, 1),
+                              "unit": "ms", "n": len(of[name].ms), "baseline": "no backup",
+                              "baseline_value": round(without, 1), "ratio": ratio,
+                              **({"goal": "<= 1.2 x", "met": ratio <= 1.2} if percent == 50 else {})}), flush=True)
+
+
+def measure_backup(b, options, stdout):
+    with Backups(b) as backups:
+        x = Bench(b, backups)
+        for case, name in (("F", "F: the host has free memory"), ("T", "T: taken from another guest first")):
+            if case not in options.cases:
+                continue
+            of = {guest: Bursts(f"{case}, {what}") for guest, what in BACKED_UP}
+            for _ in range(2 * options.bursts):
+                for guest, bursts in of.items():
+                    if len(bursts.ms) < options.bursts:
+                        x.run(bursts, 1, lambda g=guest: x.ballast(case == "T", g), at_most=1)
+            for bursts in of.values():
+                bursts.tell()
+            if all(bursts.ms for bursts in of.values()):
+                sys.stdout = stdout
+                report_backup(name, of)
+                sys.stdout = sys.stderr
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bursts", type=int, default=100)
     parser.add_argument("--baseline", type=int, default=20)
     parser.add_argument("--cases", default="FT", choices=("F", "T", "FT"))
+    parser.add_argument("--backup", action="store_true")
     options = parser.parse_args()
     sys.stdout, stdout = sys.stderr, sys.stdout  # what the bench of the live tests says is for people
     with bench.Bench() as b:
+        if options.backup:
+            measure_backup(b, options, stdout)
+            return
         x = Bench(b)
         statistics = x.run(Bursts("balloon statistics each second"), options.baseline, x.statistics)
         steps = x.run(Bursts("10 s loop, steps of 100 MiB"), options.baseline, x.slow_steps)

@@ -12,6 +12,7 @@ declare -A benches=(
     [relief]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py' # about half an hour
     [backup-stall]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_stall.py' # four minutes
     [boot-from-point]='BALLAST_BUILD=$build /usr/bin/python3 bench/boot_from_point.py' # two minutes
+    [relief-backup]='BALLAST_BUILD=$build /usr/bin/python3 bench/relief.py --backup --bursts 12' # a quarter of an hour, as root
     [backup-copy]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_copy.py' # a minute
     [backup-incremental]='BALLAST_BUILD=$build /usr/bin/python3 bench/backup_incremental.py' # a minute
     [repository]='BALLAST_BUILD=$build /usr/bin/python3 bench/repository.py' # four minutes
