@@ -55,7 +55,7 @@ demo: deps build
 bench: build
 	tools/bench.sh --build $(BUILD) $(BENCH)
 
-# make mutants [FAULTS="part of a name"]: puts one-line faults into the core, one by one; each must be noticed.
+# make mutants [FAULTS="part of a name"]: puts one-line faults into the core and backups, one by one; each must be noticed.
 mutants: deps
 	tools/mutants.py $(FAULTS)
 

@@ -272,15 +272,7 @@ static void init_killed_at_any_step(void **state)
     }
 }
 
-/* ---- A sweep beside a backup, in every order of their steps. */
-struct beside {
-    struct crash_fs *fs;
-    unsigned at;
-    bool is_sweep; /* the sweep comes in between; else a part of a backup does */
-    struct repo_point *point;
-    struct repo *repo;
-    struct repo_index *index;
-};
+/* ---- What was cut off, a sweep after it, and a crash once more: what a crash may have torn is never believed. */
 
 static void sweep_all(struct repo *repo)
 {
@@ -290,6 +282,138 @@ static void sweep_all(struct repo *repo)
     must(repo_sweeper_new(repo, &sweeper, &failure));
     must(repo_sweep(sweeper, false, &swept, &failure));
 }
+
+/* The next backup finds the names of all that was cut off, and is whole all the same. */
+static void check_next(struct crash_fs *fs)
+{
+    AUTO(repo) struct repo *repo = opened(fs);
+
+    must(backup(repo, AFTER, NULL, second, &failure));
+    check_point(repo, AFTER, second);
+    check_point(repo, FIRST, first);
+    check_whole(repo);
+}
+
+/* later: when the sweep comes: at once, when all is as young as itself, or when it may remove what is left. */
+static void cut_off_at(const struct crash_fs *before, unsigned n, uint64_t seed, int64_t later, uint64_t again)
+{
+    struct crash_fs *fs = crash_fs_clone(before);
+    struct repo *repo = opened(fs);
+    struct err e = {0};
+
+    crash_fs_fail_at(fs, n, /* code= */ 0, false);
+    (void)backup(repo, SECOND, NULL, second, &e);
+    repo = repo_free(repo);
+    crash_fs_crash(fs, seed);
+    crash_fs_set_now(fs, 1000000000 + 2 * DAY + later);
+    repo = opened(fs);
+    sweep_all(repo);
+    repo = repo_free(repo);
+    crash_fs_crash(fs, again);
+    crash_fs_set_now(fs, 1000000000 + 4 * DAY);
+    check_next(fs);
+    fs = crash_fs_free(fs);
+}
+
+static void cut_off_swept_and_crashed(void **state)
+{
+    static const int64_t later[] = {0, DAY};
+    struct crash_fs *before = prepared();
+
+    for (unsigned n = 1; n <= 24; n++)
+        for (uint64_t seed = 1; seed <= 3; seed++)
+            for (unsigned i = 0; i < 2; i++)
+                for (uint64_t again = 0; again < 2 + (uint64_t)SEEDS; again++)
+                    cut_off_at(before, n, seed, later[i], again > 1 ? again + 100ULL * n : again);
+    before = crash_fs_free(before);
+}
+
+/* A prune is killed at its step n (0: not), the sweep that goes on from there at its step m, and the machine crashes. Returns
+ * whether both came to their end. */
+static bool prune_and_sweep(const struct crash_fs *before, unsigned n, unsigned m, uint64_t seed, bool *ret_is_pruned)
+{
+    struct crash_fs *fs = crash_fs_clone(before);
+    struct repo *repo = opened(fs);
+    struct repo_sweeper *sweeper = NULL;
+    struct repo_swept swept;
+    struct err e = {0};
+    bool is_swept;
+
+    crash_fs_fail_at(fs, n, /* code= */ 0, false);
+    *ret_is_pruned = repo_sweeper_new(repo, &sweeper, &e) == 0 && repo_point_remove(sweeper, "g", OLD, &e) == 0;
+    sweeper = repo_sweeper_free(sweeper);
+    crash_fs_kill(fs);
+    crash_fs_fail_at(fs, m, /* code= */ 0, false);
+    is_swept = repo_sweeper_new(repo, &sweeper, &e) == 0 && repo_sweep(sweeper, false, &swept, &e) == 0;
+    sweeper = repo_sweeper_free(sweeper);
+    repo = repo_free(repo);
+    crash_fs_crash(fs, seed);
+    repo = opened(fs);
+    check_whole(repo);
+    if (has_point(repo, OLD))
+        check_point(repo, OLD, old);
+    repo = repo_free(repo);
+    fs = crash_fs_free(fs);
+    return is_swept;
+}
+
+/* A point that comes back has its chunks. */
+static void prune_killed_sweep_crashed(void **state)
+{
+    struct crash_fs *before = prepared();
+    bool is_pruned = false, is_swept;
+
+    for (unsigned n = 1; !is_pruned; n++) {
+        is_swept = false;
+        for (unsigned m = 1; !is_swept; m++)
+            for (uint64_t seed = 0; seed < 2 + (uint64_t)SEEDS; seed++)
+                is_swept = prune_and_sweep(before, n, m, seed > 1 ? seed + 100ULL * n + 10000ULL * m : seed, &is_pruned);
+    }
+    before = crash_fs_free(before);
+}
+
+/* What an aborted backup stored stays, under its names: durable, or under suspicion. The sync may be what fails. */
+static void abort_and_crash(void **state)
+{
+    struct crash_fs *before = prepared();
+    unsigned calls = 1;
+
+    for (unsigned n = 0; n <= calls; n++) {
+        for (uint64_t seed = 0; seed < 3 + (uint64_t)SEEDS; seed++) {
+            struct crash_fs *fs = crash_fs_clone(before);
+            struct repo *repo = opened(fs);
+            struct repo_point *point;
+            static uint8_t data[CHUNK];
+            struct repo_id id;
+
+            must(repo_point_begin(repo, "g", "g", SECOND, NULL, 0, &point, &failure));
+            for (unsigned i = 0; i < DISK_CHUNKS; i++) {
+                content(data, second[i]);
+                if (second[i])
+                    must(repo_chunk_put(point, data, CHUNK, &id, NULL, &failure));
+            }
+            crash_fs_fail_at(fs, n, EIO, /* is_once= */ true);
+            (void)repo_point_abort(point, "it was called off");
+            calls = crash_fs_calls(fs);
+            repo = repo_free(repo);
+            crash_fs_crash(fs, seed);
+            crash_fs_set_now(fs, 1000000000 + 4 * DAY);
+            check_next(fs);
+            fs = crash_fs_free(fs);
+        }
+    }
+    before = crash_fs_free(before);
+}
+
+/* ---- A sweep beside a backup, in every order of their steps. */
+struct beside {
+    struct crash_fs *fs;
+    unsigned at;
+    bool is_sweep; /* the sweep comes in between; else a part of a backup does */
+    struct repo_point *point;
+    struct repo *repo;
+    struct repo_index *index;
+};
 
 static void put_old(struct beside *b)
 {
@@ -436,6 +560,9 @@ int main(void)
         cmocka_unit_test_teardown(killed_at_any_step, done),
         cmocka_unit_test_teardown(fails_at_any_step, done),
         cmocka_unit_test_teardown(init_killed_at_any_step, done),
+        cmocka_unit_test_teardown(cut_off_swept_and_crashed, done),
+        cmocka_unit_test_teardown(prune_killed_sweep_crashed, done),
+        cmocka_unit_test_teardown(abort_and_crash, done),
         cmocka_unit_test_teardown(sweep_beside_a_backup, done),
         cmocka_unit_test_teardown(prune_beside_a_backup, done),
     };
