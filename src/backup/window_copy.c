@@ -130,6 +130,25 @@ void window_sent_target(struct window *w, struct window_disk *d)
     d->target_there = true;
 }
 
+/* Bytes and requests that a job has on their way. ballast-copy holds back what is beyond the bandwidth, and whoever drains the
+ * disk (a reset of the guest, `stop`) waits for all of it: a quarter of a second's worth, or the least that QEMU sends. (The job's
+ * own `speed` counts zeroes, too: an empty disk took its size / bandwidth instead of a moment, and a drain waited as long.) */
+static void print_perf(const struct window *w, struct wire_text *t)
+{
+    uint64_t each = w->config.bandwidth_bytes / 4 / (w->disks_n ? w->disks_n : 1), chunk = WINDOW_REQUEST_MAX, workers;
+
+    if (!w->config.bandwidth_bytes)
+        each = WINDOW_WORKERS_MAX * WINDOW_REQUEST_MAX;
+    while (chunk > WINDOW_REQUEST_MIN && chunk > each)
+        chunk /= 2;
+    workers = each / chunk;
+    if (workers < 1)
+        workers = 1;
+    if (workers > WINDOW_WORKERS_MAX)
+        workers = WINDOW_WORKERS_MAX;
+    wire_text_format(t, ",\"x-perf\":{\"max-workers\":%" PRIu64 ",\"max-chunk\":%" PRIu64 "}", workers, chunk);
+}
+
 static void print_job(const struct window *w, const struct window_disk *d, struct wire_text *t)
 {
     if (d->plan.base) {
@@ -149,11 +168,11 @@ static void print_job(const struct window *w, const struct window_disk *d, struc
     window_print_node(w, d, t, "device", WINDOW_NODE_ACCESS);
     wire_text_adds(t, ",");
     window_print_node(w, d, t, "target", WINDOW_NODE_TARGET);
-    if (w->config.bandwidth_bytes)
-        wire_text_format(t, ",\"speed\":%" PRIu64, w->config.bandwidth_bytes);
     wire_text_adds(t, d->plan.base ? ",\"sync\":\"bitmap\",\"bitmap\":\"" WINDOW_JOB_BITMAP "\",\"bitmap-mode\":\"never\""
                                    : ",\"sync\":\"full\"");
-    wire_text_adds(t, ",\"auto-dismiss\":false,\"x-perf\":{\"max-workers\":8,\"max-chunk\":1048576}}}");
+    wire_text_adds(t, ",\"auto-dismiss\":false");
+    print_perf(w, t);
+    wire_text_adds(t, "}}");
 }
 
 void window_build_push(struct window *w, struct window_disk *d, struct wire_text *t)

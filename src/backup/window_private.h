@@ -18,6 +18,11 @@
 /* A filter whose fleecing image does not take a guest's old data for so long breaks the snapshot, not the guest. */
 #define WINDOW_CBW_TIMEOUT_SEC 20
 
+/* Of QEMU's job: more workers gained nothing, larger requests it does not make, smaller ones it refuses. */
+#define WINDOW_WORKERS_MAX 8ULL
+#define WINDOW_REQUEST_MAX (1ULL << 20)
+#define WINDOW_REQUEST_MIN (64ULL << 10)
+
 #define WINDOW_POLL_USEC 500000ULL         /* jobs tell by events; this is for lost ones */
 #define WINDOW_SYNC_POLL_USEC 50000ULL
 #define WINDOW_HOLD_POLL_USEC 10000ULL

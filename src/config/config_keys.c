@@ -215,7 +215,7 @@ const struct config_key config_keys[] = {
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FREEZE_LIMIT, "freeze-limit", CONFIG_TIME, SECOND, BACKUP_LIMIT_MAX, 0, 0, NULL,
      BACKUP_LIMIT_DEFAULT, NULL, false, "After this the guardian continues and thaws the guest, whatever ballastd does."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BANDWIDTH, "bandwidth", CONFIG_SIZE, BACKUP_BANDWIDTH_MIN, CONFIG_SIZE_MAX, 0, 0,
-     NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most."},
+     NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most. Zeroes do not count."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_CONCURRENCY, "concurrency", CONFIG_INTEGER, 1, BACKUP_CONCURRENCY_MAX, 0, 0, NULL, 1,
      NULL, false, "How many scheduled backups may run at once (those that are asked for by hand run beside them), and how many guests of a "
      "group, which were stopped at one instant, are copied at a time."},

@@ -159,9 +159,10 @@ static const char *transact(struct stage *s, struct json_object *a)
             s->removed_checkpoint = s->removed_checkpoint || (s->added_checkpoint && strcmp(type, "block-dirty-bitmap-remove") == 0);
             s->removed_old = s->removed_old || strcmp(type, "block-dirty-bitmap-remove") == 0;
             s->added_checkpoint = s->added_checkpoint || strcmp(type, "block-dirty-bitmap-add") == 0;
-        } else if (strcmp(type, "blockdev-backup") == 0)
+        } else if (strcmp(type, "blockdev-backup") == 0) {
             s->job[strcmp(text_of(data, "job-id"), "ballast-job-1") == 0] = true;
-        else if (strcmp(type, "block-dirty-bitmap-add") == 0 && strncmp(text_of(data, "node"), "disk", 4) == 0)
+            (void)snprintf(s->pushed, sizeof(s->pushed), "%s", json_object_to_json_string_ext(data, JSON_C_TO_STRING_PLAIN));
+        } else if (strcmp(type, "block-dirty-bitmap-add") == 0 && strncmp(text_of(data, "node"), "disk", 4) == 0)
             see_added(s, text_of(data, "name"));
         else if (strcmp(type, "block-dirty-bitmap-merge") == 0 && strncmp(text_of(data, "node"), "disk", 4) == 0)
             s->folded = true;
@@ -617,7 +618,7 @@ void stage_begin(struct stage *s)
     const struct window_config config = {
         .guest = s->guest ? s->guest : "g", .identity = "g", .repository = s->no_repository ? "" : "/srv/backup",
         .state_dir = "/state", .socket_dir = "/run", .pid = 1, .freeze = s->freeze, .times = WINDOW_TIMES,
-        .grouped = s->on_failed != NULL, .hook_warns = s->hook_warns,
+        .grouped = s->on_failed != NULL, .bandwidth_bytes = s->bandwidth_bytes, .hook_warns = s->hook_warns,
         .before_freeze = s->hooks ? "/hooks/before" : NULL, .after_thaw = s->hooks ? "/hooks/after" : NULL,
         .before_usec = 1000000, .after_usec = 1000000, .mode = s->mode, .since = s->since, .checkpoint = s->checkpoint,
         .lease_usec = s->forgotten ? WINDOW_LEASE_MIN_USEC : WINDOW_LEASE_DEFAULT_USEC};

@@ -67,6 +67,7 @@ struct stage {
     const char *broken;    /* this disk's snapshot, as ballast-expose says; NULL: none */
     bool forgotten;        /* nobody releases it: a short lease */
     const char *forget;    /* with the release */
+    uint64_t bandwidth_bytes;
     bool hooks, hook_warns;
     const char *hook_error, *hook_after_error; /* what ballast-prepare says of them; NULL: well */
     unsigned die_before;   /* ballastd is killed just before this step, or ... */
@@ -82,6 +83,7 @@ struct stage {
     bool files;                 /* what ballast-prepare made: images, the note of the job */
     bool nodes[4][STAGE_DISKS]; /* fleece, filter, access, target */
     bool plugged[STAGE_DISKS], job[STAGE_DISKS];
+    char pushed[512];           /* the last job */
     bool switched;              /* new bitmaps were added */
     char added[64];             /* the last of them */
     bool folded, dropped_old;

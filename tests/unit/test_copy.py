@@ -250,6 +250,19 @@ def test_bandwidth(b):
     b.check_image("vda", point)
 
 
+def test_bandwidth_of_large_chunks(b):
+    """A chunk takes several times as long as the repository may take for one."""
+    b.repository = b.repository + "-large"
+    copy_bench.run(b.tool, "init", b.repository, str(4 * MIB))
+    q = b.qemu({"vda": 4 * MIB})
+    q.io("vda", "write -P 0x11 0 4M")
+    c = b.copy([b.disk("vda", 4 * MIB)], bandwidth_bytes_per_second=MIB, stall_ms=1000)
+    q.push("vda", c)
+    point = c.finish()
+    q.quit()
+    b.check_image("vda", point)
+
+
 def test_manifest(b):
     """ballastd's facts are in the point, word for word."""
     q = b.qemu({"vda": MIB})

@@ -483,6 +483,34 @@ static void lost_commit_keeps_both_bitmaps(void **state)
     stage_done(&s);
 }
 
+/* What both jobs have on their way is a quarter of a second's worth, or the least that QEMU sends; zeroes are free. */
+static void slow_copies_keep_little_on_its_way(void **state)
+{
+    static const struct {
+        uint64_t bandwidth_bytes;
+        int workers, chunk_bytes;
+    } cases[] = {
+        {0, 8, 1 << 20},         {1ULL << 40, 8, 1 << 20}, {64 << 20, 8, 1 << 20}, {32 << 20, 4, 1 << 20},
+        {8 << 20, 1, 1 << 20},   {4 << 20, 1, 512 << 10},  {3 << 20, 1, 256 << 10}, {1 << 20, 1, 128 << 10},
+        {64 << 10, 1, 64 << 10}, {1, 1, 64 << 10},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char perf[96];
+        struct stage s;
+
+        stage_init(&s);
+        s.bandwidth_bytes = cases[i].bandwidth_bytes;
+        run_well(&s);
+        assert_true(s.committed);
+        (void)snprintf(perf, sizeof(perf), "\"x-perf\":{\"max-workers\":%d,\"max-chunk\":%d}", cases[i].workers, cases[i].chunk_bytes);
+        assert_non_null(strstr(s.pushed, perf));
+        assert_null(strstr(s.pushed, "\"speed\""));
+        stage_done(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +532,7 @@ int main(void)
         cmocka_unit_test(nothing_stays_after_two_kills),
         cmocka_unit_test(copy_that_fails),
         cmocka_unit_test(lost_commit_keeps_both_bitmaps),
+        cmocka_unit_test(slow_copies_keep_little_on_its_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
