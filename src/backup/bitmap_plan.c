@@ -87,6 +87,7 @@ const char *bitmap_reason_text(enum bitmap_reason reason)
         [BITMAP_MISSING] = ("QEMU has no record of what changed since the newest point (it was killed, or another "
                             "program changed the image)"),
         [BITMAP_INCONSISTENT] = "QEMU was killed, and its record of changes with it",
+        [BITMAP_OFF] = "its newest point was made while the guest was switched off",
         [BITMAP_UNUSABLE] = "QEMU's record of changes has another chunk size, or is in use",
     };
 

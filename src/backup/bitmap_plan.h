@@ -31,6 +31,7 @@ enum bitmap_reason {
     BITMAP_RESIZED,      /* the disk has another size than in that point */
     BITMAP_MISSING,      /* QEMU has no bitmap of that point */
     BITMAP_INCONSISTENT, /* QEMU was killed: what it recorded is lost */
+    BITMAP_OFF,          /* the newest point was made while the guest was switched off */
     BITMAP_UNUSABLE,     /* granularity, or in use by somebody */
     BITMAP_REASON_COUNT
 };

@@ -59,6 +59,10 @@ static void print_disks(const struct window *w, struct wire_text *t)
         window_print_text(t, "why", bitmap_reason_text(d->plan.reason));
         wire_text_adds(t, ",");
         window_print_text(t, "device", d->device);
+        wire_text_adds(t, ",");
+        window_print_text(t, "file", d->file);
+        wire_text_adds(t, ",");
+        window_print_text(t, "format", d->format);
         wire_text_adds(t, "}");
     }
     wire_text_adds(t, "}");

@@ -170,8 +170,8 @@ static bool fits(const char *text, size_t size)
 static int take_disk(struct window *w, struct json_object *block, struct json_object *inserted, struct err *e)
 {
     struct window_disk *d = &w->disks[w->disks_n];
-    const char *qdev = "", *node = "", *device = "", *driver = "";
-    struct json_object *image;
+    const char *qdev = "", *node = "", *device = "", *driver = "", *file;
+    struct json_object *image = NULL;
     uint64_t size = 0;
 
     (void)qmp_get_string(block, "qdev", &qdev);
@@ -189,6 +189,12 @@ static int take_disk(struct window *w, struct json_object *block, struct json_ob
     (void)snprintf(d->device, sizeof(d->device), "%s", qdev);
     (void)snprintf(d->node, sizeof(d->node), "%s", node);
     name_disk(w, d, qdev, device);
+    /* Of a relative one nobody knows where it starts; "json:" and URLs are no files. */
+    if (qmp_get_string(image, "filename", &file) && file[0] == '/' && fits(file, sizeof(d->file)) &&
+        fits(driver, sizeof(d->format))) {
+        (void)snprintf(d->file, sizeof(d->file), "%s", file);
+        (void)snprintf(d->format, sizeof(d->format), "%s", driver);
+    }
     if (!d->keeps_bitmaps)
         window_add_note(w, "disk '%s' is '%s', which can't keep a record of changes: after a restart of QEMU all of it "
                         "is read again, and only what changed is stored", d->name,
@@ -365,7 +371,7 @@ void window_read_bitmaps(struct window *w, struct json_object *nodes)
 
 static void plan_disk(struct window *w, struct window_disk *d, struct json_object *committed)
 {
-    struct json_object *known;
+    struct json_object *known = NULL;
     uint64_t number = 0, size = 0;
     const char *damaged = NULL;
 
@@ -377,6 +383,8 @@ static void plan_disk(struct window *w, struct window_disk *d, struct json_objec
     /* Every disk has a number of its own: two images of a guest that change places must not pass for each other. */
     bitmap_plan_make(d->bitmaps, d->bitmaps_n, damaged ? 0 : number, size, d->size_bytes, w->chunk_bytes,
                      (uint64_t)w->utc_usec + window_disk_index(w, d), &d->plan);
+    if (known && number == 0 && d->plan.reason == BITMAP_FIRST)
+        d->plan.reason = BITMAP_OFF;
     if (damaged)
         window_add_note(w, "disk '%s' is read in full: the newest point's copy of it is damaged (%s)", d->name,
                         text_show(damaged, strlen(damaged)).s);

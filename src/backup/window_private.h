@@ -51,6 +51,7 @@
 struct window_disk {
     char name[WINDOW_NAME_SIZE];
     char device[WINDOW_DEVICE_SIZE]; /* qdev as query-block says */
+    char file[WINDOW_PATH_SIZE], format[WINDOW_NAME_SIZE]; /* its image, where it has an absolute path; "" */
     char node[WINDOW_NAME_SIZE];     /* of the format layer, to which the device goes back */
     uint64_t size_bytes;
     bool keeps_bitmaps; /* its format stores them */

@@ -42,6 +42,9 @@ void backup_together_print(const struct cli *cli, struct repo *repo, const struc
 int backup_definition_script(const struct cli *cli, const struct repo_manifest *m, const char *directory, bool is_qcow2,
                              struct wire_text *t);
 
+/* `run --off`. */
+int backup_off_run(struct cli *cli);
+
 int cmd_backup_init(struct cli *cli);
 int cmd_backup_run(struct cli *cli);
 int cmd_backup_list(struct cli *cli);

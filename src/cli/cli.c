@@ -225,6 +225,8 @@ static const struct option_name {
     {"--expect", CLI_OPTION_EXPECT, "TEXT"},
     {"--each", CLI_OPTION_EACH, NULL},
     {"--boot", CLI_OPTION_BOOT, NULL},
+    {"--off", CLI_OPTION_OFF, NULL},
+    {"--disk", CLI_OPTION_DISK, "NAME=FILE"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

@@ -49,7 +49,9 @@ enum cli_option {
     CLI_OPTION_NIC = 1 << 29,
     CLI_OPTION_EXPECT = 1 << 23,
     CLI_OPTION_EACH = 1 << 30,
-    CLI_OPTION_BOOT = 1 << 24
+    CLI_OPTION_BOOT = 1 << 24,
+    CLI_OPTION_OFF = 1 << 25,
+    CLI_OPTION_DISK = 1 << 26
 };
 #define CLI_OPTION_BITS 32
 

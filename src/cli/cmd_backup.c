@@ -14,12 +14,14 @@ const struct cli_command cli_backup_commands[] = {
      "[--repository PATH] [--chunk-size SIZE] [--json]", "makes a repository",
      "Makes the directory (an empty one may be there) and tries whether its file system can hold a repository: locks, "
      "renames that replace at once, times that stay, writes that get durable. Refuses with the reason where it can't."},
-    {"backup run", cmd_backup_run, CLI_OPTION_JSON | CLI_OPTION_FREEZE | CLI_OPTION_EACH, 1, 1000,
-     "GUEST... [--each] [--freeze require|prefer|never] [--json]", "backs up running guests, all their disks at one instant",
+    {"backup run", cmd_backup_run, COMMON | CLI_OPTION_FREEZE | CLI_OPTION_EACH | CLI_OPTION_OFF | CLI_OPTION_DISK, 1, 1000,
+     "GUEST... [--each] [--freeze require|prefer|never] [--json], or --off GUEST [--disk NAME=FILE,...] [--repository PATH] [--json]",
+     "backs up running guests, all their disks at one instant, or one that is switched off",
      "ballastd freezes the guest's file systems (by qemu-guest-agent), stops it for some tens of milliseconds, and copies its "
      "disks as they were at that instant while it runs on; what did not change since the newest point is not read. Several guests "
      "meet at one instant: all are frozen, then all are stopped, and none goes on before all have their checkpoint; where one "
-     "can't, none gets a point. With --each they go one after the other, each by itself. Ctrl-C gives up. Exit code 4: done, but not frozen, or something was left in QEMU."},
+     "can't, none gets a point. With --each they go one after the other, each by itself. With --off the guest's images are read, as its last point or --disk "
+     "names them: it may be started meanwhile, then the backup fails. Ctrl-C gives up. Exit code 4: done, but not frozen, or something was left in QEMU."},
     {"backup list", cmd_backup_list, COMMON, 0, 1, "[GUEST] [--repository PATH] [--json]", "the points there are",
      "All points, oldest first within each guest: how consistent, what they hold, and what each added to the repository."},
     {"backup show", cmd_backup_show, COMMON, 1, 1, "POINT [--repository PATH] [--json]", "everything about one point",

@@ -384,9 +384,15 @@ int cmd_backup_run(struct cli *cli)
 {
     size_t n = (size_t)cli->arg_count, at_once = cli->options & CLI_OPTION_EACH ? 1 : n;
     struct wire_text out = {0};
+    struct cli_problem p;
     bool is_first = true;
     int worst = CLI_DONE, r;
 
+    if (cli->options & CLI_OPTION_OFF && n == 1)
+        return backup_off_run(cli);
+    if (cli->options & (CLI_OPTION_OFF | CLI_OPTION_DISK | CLI_OPTION_REPOSITORY))
+        return cli_complain(cli, (cli_problem_set(&p, CLI_USAGE, "ballast backup run --off GUEST --disk NAME=FILE",
+                                                  "--off takes one guest; --disk and --repository go with it"), &p));
     watch_signals();
     if (cli->options & CLI_OPTION_JSON)
         wire_text_adds(&out, "{\"jobs\":[");

@@ -30,6 +30,8 @@ static const char options_text[] =
     "Of `ballast backup` (`ballast backup COMMAND --help` tells which go with it):\n"
     "  --repository PATH  the repository (default: the configuration's backup.repository)\n"
     "  --chunk-size SIZE  of a new repository (default: 1 MiB)\n"
+    "  --off              run: a guest that is switched off, from its images\n"
+    "  --disk NAME=FILE   run --off: its disks, separated by commas (default: as its last point names them)\n"
     "  --each             run: several guests one after the other, not at one instant\n"
     "  --freeze HOW       of a running guest: require, prefer or never (default: the configuration's backup.freeze)\n"
     "  --dry-run          says what would be done, and why\n"

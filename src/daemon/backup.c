@@ -277,7 +277,8 @@ static bool take_guest(struct backup *b, const struct api_request *rq, const cha
     const struct engine_guest *g = engine_find(b->env.engine, name);
 
     if (!g)
-        api_reply_no_guest(rq->source, name, ret);
+        api_reply_error(ret, 404, "ballast status lists those that run; one that is switched off: ballast backup run --off GUEST",
+                        "there is no guest '%s' that runs", text_show(name, strlen(name)).s);
     else if (find_running(b, name))
         api_reply_error(ret, 409, "ballast backup run of it again when that has ended", "guest '%s' is being backed up already",
                         name);
