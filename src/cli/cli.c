@@ -227,6 +227,10 @@ static const struct option_name {
     {"--boot", CLI_OPTION_BOOT, NULL},
     {"--off", CLI_OPTION_OFF, NULL},
     {"--disk", CLI_OPTION_DISK, "NAME=FILE"},
+    {"--since", CLI_OPTION_SINCE, "POINT|CHECKPOINT"},
+    {"--checkpoint", CLI_OPTION_CHECKPOINT, "NAME"},
+    {"--lease", CLI_OPTION_LEASE, "TIME"},
+    {"--forget", CLI_OPTION_FORGET, "CHECKPOINT"},
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 

@@ -51,6 +51,22 @@ const struct cli_command cli_backup_commands[] = {
      "bridge,br=br0) gives it one. Until Ctrl-C, and what it writes is thrown away. With --into it is kept: what it writes goes to "
      "DIRECTORY, its disks are copied there while it runs, and it runs on without this command. Only machine, CPUs, memory, kernel, "
      "firmware and disks are taken from its definition."},
+    {"backup expose", cmd_backup_expose, CLI_OPTION_JSON | CLI_OPTION_FREEZE | CLI_OPTION_SINCE | CLI_OPTION_CHECKPOINT | CLI_OPTION_LEASE,
+     1, 1, "GUEST [--since POINT|CHECKPOINT] [--checkpoint NAME] [--lease TIME] [--freeze require|prefer|never] [--json]",
+     "offers a running guest's disks as they are now to other backup programs",
+     "One read-only NBD export for each disk, all of the same instant, frozen as for a backup; it prints their URIs. Until "
+     "`ballast backup release`, or the end of the lease (1 h, or --lease; `ballast backup renew` begins it anew). With --checkpoint QEMU "
+     "records under that name what changes from now on; with --since clients see what changed since then, or since the newest point of the "
+     "repository, as metadata context qemu:dirty-bitmap:ballast-since. Disks in an iothread are copied to the repository first and exposed "
+     "from there. Exit code 4: exposed, but not frozen."},
+    {"backup exposed", cmd_backup_exposed, CLI_OPTION_JSON, 0, 0, "[--json]", "what is exposed now",
+     "With URIs, age, what is left of the lease, and how much old data is kept for it."},
+    {"backup renew", cmd_backup_renew, CLI_OPTION_JSON | CLI_OPTION_LEASE, 1, 1, "GUEST|ID [--lease TIME] [--json]",
+     "begins the lease of an exposure anew", "With its length from now on: 1 h, or --lease."},
+    {"backup release", cmd_backup_release, CLI_OPTION_JSON | CLI_OPTION_FORGET, 1, 1, "GUEST|ID [--forget CHECKPOINT] [--json]",
+     "ends an exposure",
+     "Also where a client still reads, or hangs. Returns when nothing of it is left in QEMU. With --forget QEMU no longer records what "
+     "changes since that checkpoint: name the old one when its copy is whole."},
     {"backup boot", cmd_backup_boot, COMMON | CLI_OPTION_WAIT | CLI_OPTION_EXPECT, 1, 1,
      "POINT [--expect TEXT] [--wait TIME] [--repository PATH] [--json]", "proves that a point boots",
      "Starts the guest from the repository without copying it first, without network, and waits until qemu-guest-agent answers "

@@ -185,6 +185,9 @@ const struct api_route api_routes[API_ROUTE_COUNT] = {
     {"GET", "/v1/backup", false, NULL, "backups that run, and those that ended last", API_ROLE_VIEW, API_OPERATION_BACKUP},
     {"POST", "/v1/backup/run", false, NULL, "a guest is backed up", OPERATE(BACKUP_RUN)},
     {"POST", "/v1/backup/verified", false, NULL, "the repository was verified: the result is to be read", OPERATE(BACKUP_VERIFIED)},
+    {"POST", "/v1/backup/expose", false, NULL, "a guest's disks are offered to other programs", OPERATE(EXPOSE)},
+    {"POST", "/v1/backup/renew", false, NULL, "the lease of an exposure begins anew", OPERATE(EXPOSE_RENEW)},
+    {"POST", "/v1/backup/release", false, NULL, "an exposure ends", OPERATE(EXPOSE_RELEASE)},
     {"POST", "/v1/backup/cancel", false, NULL, "a backup that runs is given up", OPERATE(BACKUP_CANCEL)},
 };
 

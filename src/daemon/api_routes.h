@@ -40,7 +40,7 @@ struct api_route {
 };
 
 extern const struct api_route api_routes[];
-#define API_ROUTE_COUNT 33
+#define API_ROUTE_COUNT 36
 
 /* Fills the reply with an error; hint "": none. */
 void api_reply_error(struct api_reply *ret, unsigned status, const char *hint, const char *format, ...)

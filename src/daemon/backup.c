@@ -13,6 +13,7 @@
 #include "api_body.h"
 #include "backup_group.h"
 #include "backup_job.h"
+#include "backup_private.h"
 #include "log.h"
 #include "paths.h"
 #include "qmp_message.h"
@@ -23,6 +24,7 @@
 
 #define DIRECTORY "backup"   /* below the runtime directory: sockets, markers, notes of jobs */
 #define NOTE_ENDING ".job"
+#define EXPOSE_ENDING ".expose" /* the directory of an exposure's NBD server */
 #define MARKER_MAX 2048
 
 struct backup {
@@ -42,7 +44,7 @@ struct backup {
     uint64_t last_id;
 };
 
-static struct backup_job *find_running(struct backup *b, const char *guest)
+struct backup_job *backup_find_running(struct backup *b, const char *guest)
 {
     for (size_t i = 0; i < b->jobs_n; i++)
         if (!backup_job_is_done(b->jobs[i]) && strcmp(backup_job_guest(b->jobs[i]), guest) == 0)
@@ -76,7 +78,7 @@ static void forget_old(struct backup *b)
 
 static void on_word(void *user, const struct guardian_word *word)
 {
-    struct backup_job *job = find_running(user, word->guest);
+    struct backup_job *job = backup_find_running(user, word->guest);
 
     if (job)
         backup_job_word(job, word);
@@ -92,6 +94,14 @@ static void on_guardian_restarted(void *user)
 
 /* ---- jobs ---- */
 
+static void tell_exposure_end(const struct backup_job *job, const struct window_view *v)
+{
+    if (v->failed)
+        log_error("exposure of guest '%s' failed at step '%s': %s", backup_job_guest(job), v->failed_step, v->error);
+    else
+        log_info("exposure of guest '%s' has ended%s%s", backup_job_guest(job), v->end_reason[0] ? ": " : "", v->end_reason);
+}
+
 static void tell_end(const struct backup_job *job)
 {
     struct window_view v;
@@ -99,6 +109,10 @@ static void tell_end(const struct backup_job *job)
     backup_job_look(job, &v);
     if (v.left[0])
         log_warning("backup of guest '%s': %s", backup_job_guest(job), v.left);
+    if (backup_job_is_exposure(job)) {
+        tell_exposure_end(job, &v);
+        return;
+    }
     if (backup_job_is_recovery(job) && !v.failed)
         log_info("what an earlier backup left in the QEMU of guest '%s' is removed", backup_job_guest(job));
     else if (v.failed)
@@ -124,9 +138,18 @@ static void on_finished(void *user, struct backup_job *job)
     backup_job_look(job, &v);
     if (v.hook[0] && b->env.hook_failed)
         b->env.hook_failed(b->env.user, backup_job_guest(job), v.hook);
-    if (b->env.ended && !backup_job_is_recovery(job))
+    if (b->env.ended && !backup_job_is_recovery(job) && !backup_job_is_exposure(job))
         b->env.ended(b->env.user, backup_job_guest(job), g ? identity_of(g->vm) : backup_job_guest(job),
                      v.failed ? v.error : NULL);
+}
+
+static bool has_note(const struct backup *b, const char *guest, const char *ending)
+{
+    char name[128], path[PATHS_SIZE];
+    struct err e = {0};
+
+    (void)snprintf(name, sizeof(name), "%s%s", guest, ending);
+    return paths_join(b->directory, name, path, &e) == 0 && access(path, F_OK) == 0;
 }
 
 /* group: it is one of several, in that place; NULL: alone. */
@@ -154,6 +177,7 @@ static int start(struct backup *b, struct hv_vm *vm, const struct window_config 
     config.window.repository = b->repository;
     config.window.state_dir = b->env.state_dir;
     config.window.socket_dir = b->directory;
+    config.window.exposed_before = has_note(b, vm->name, EXPOSE_ENDING);
     r = backup_job_start(&config, vm, &b->jobs[b->jobs_n], e);
     if (r < 0)
         return r;
@@ -195,15 +219,6 @@ static void read_marker(const struct backup *b, const struct hv_vm *vm, struct w
     json_object_put(json);
 }
 
-static bool has_note(const struct backup *b, const char *guest, const char *ending)
-{
-    char name[128], path[PATHS_SIZE];
-    struct err e = {0};
-
-    (void)snprintf(name, sizeof(name), "%s%s", guest, ending);
-    return paths_join(b->directory, name, path, &e) == 0 && access(path, F_OK) == 0;
-}
-
 void backup_see_appeared(struct backup *b, struct hv_vm *vm)
 {
     struct window_config window = {.recover = true, .times = b->times, .before_usec = b->before_usec, .after_usec = b->after_usec,
@@ -212,7 +227,8 @@ void backup_see_appeared(struct backup *b, struct hv_vm *vm)
     struct err e = {0};
 
     read_marker(b, vm, &window);
-    if ((!window.recover_marked && !window.recover_hook && !has_note(b, vm->name, NOTE_ENDING)) || find_running(b, vm->name))
+    if ((!window.recover_marked && !window.recover_hook && !has_note(b, vm->name, NOTE_ENDING) &&
+         !has_note(b, vm->name, EXPOSE_ENDING)) || backup_find_running(b, vm->name))
         return;
     log_warning("an earlier ballastd was cut off while it backed up guest '%s'%s: what it left is undone", vm->name,
                 window.recover_stopped || window.recover_frozen ? ", which may be frozen" : "");
@@ -232,7 +248,7 @@ static const struct wire_field run_fields[] = {
     WIRE_FIELD(run_request, TEXT, freeze),
 };
 
-static bool freeze_parse(const char *text, enum window_freeze *ret)
+bool backup_freeze_parse(const char *text, enum window_freeze *ret)
 {
     for (int i = 0; i < WINDOW_FREEZE_COUNT; i++)
         if (strcmp(text, window_freeze_text((enum window_freeze)i)) == 0) {
@@ -250,19 +266,70 @@ static struct window_config window_config(const struct backup *b)
                                   .before_usec = b->before_usec, .after_usec = b->after_usec, .hook_warns = b->hook_warns};
 }
 
+/* Why a guest can't be backed up now: one sentence, and what to do. */
+static const char *why_busy(struct backup *b, const char *guest, const char **ret_hint)
+{
+    struct backup_job *job = backup_find_running(b, guest);
+
+    if (!job)
+        return NULL;
+    if (backup_job_is_exposure(job)) {
+        *ret_hint = "ballast backup release it first; ballast backup exposed shows it";
+        return "is exposed to another program (ballast backup expose)";
+    }
+    *ret_hint = "ballast backup run of it again when that has ended";
+    return "is being backed up already";
+}
+
 int backup_start(struct backup *b, const char *guest, struct err *e)
 {
     struct window_config window = window_config(b);
     const struct engine_guest *g = engine_find(b->env.engine, guest);
+    const char *busy, *hint;
     struct backup_job *job;
 
     if (!b->repository[0])
         return err_set(e, ENOENT, "no backup repository is configured");
     if (!g)
         return err_set(e, ENOENT, "guest '%s' is not there", guest);
-    if (find_running(b, guest))
-        return err_set(e, EBUSY, "guest '%s' is being backed up already", guest);
+    busy = why_busy(b, guest, &hint);
+    if (busy)
+        return err_set(e, EBUSY, "guest '%s' %s", guest, busy);
     return start(b, g->vm, &window, NULL, 0, &job, e);
+}
+
+struct backup_job *backup_find_exposure(struct backup *b, const char *word)
+{
+    struct backup_job *job = backup_find_running(b, word);
+    char number[24];
+
+    if (job)
+        return backup_job_is_exposure(job) ? job : NULL;
+    for (size_t i = 0; i < b->jobs_n; i++) {
+        (void)snprintf(number, sizeof(number), "%" PRIu64, backup_job_id(b->jobs[i]));
+        if (strcmp(number, word) == 0 && backup_job_is_exposure(b->jobs[i]) && !backup_job_is_done(b->jobs[i]))
+            return b->jobs[i];
+    }
+    return NULL;
+}
+
+int backup_begin_exposure(struct backup *b, struct hv_vm *vm, struct window_config *window, bool has_freeze,
+                          struct backup_job **ret, struct err *e)
+{
+    struct window_config all = window_config(b);
+
+    all.mode = window->mode;
+    all.since = window->since;
+    all.checkpoint = window->checkpoint;
+    all.lease_usec = window->lease_usec;
+    if (has_freeze)
+        all.freeze = window->freeze;
+    return start(b, vm, &all, NULL, 0, ret, e);
+}
+
+const struct engine *backup_engine(const struct backup *b)
+{
+    return b->env.engine;
 }
 
 /* The guests that a request names: "guest", or "guests", a list of different ones that meet at one instant. */
@@ -275,13 +342,13 @@ static bool take_guest(struct backup *b, const struct api_request *rq, const cha
                        struct api_reply *ret)
 {
     const struct engine_guest *g = engine_find(b->env.engine, name);
+    const char *busy, *hint = "";
 
     if (!g)
         api_reply_error(ret, 404, "ballast status lists those that run; one that is switched off: ballast backup run --off GUEST",
                         "there is no guest '%s' that runs", text_show(name, strlen(name)).s);
-    else if (find_running(b, name))
-        api_reply_error(ret, 409, "ballast backup run of it again when that has ended", "guest '%s' is being backed up already",
-                        name);
+    else if ((busy = why_busy(b, name, &hint)))
+        api_reply_error(ret, 409, hint, "guest '%s' %s", name, busy);
     else if (to->n == WINDOW_GROUP_MAX)
         api_reply_error(ret, 400, "name fewer, or use --each, which lets no guest wait for another",
                         "more than %d guests are not backed up at one instant", WINDOW_GROUP_MAX);
@@ -366,7 +433,7 @@ static void request_run(struct backup *b, const struct api_request *rq, struct a
         api_reply_error(ret, 409, "make one with ballast backup init DIRECTORY, write 'backup: {repository: DIRECTORY}' "
                         "into ballast.yaml, and let ballastd read it (systemctl reload ballastd)",
                         "no backup repository is configured");
-    else if (run.freeze[0] && !freeze_parse(run.freeze, &window.freeze))
+    else if (run.freeze[0] && !backup_freeze_parse(run.freeze, &window.freeze))
         api_reply_error(ret, 400, "require, prefer or never", "'%s' is no way to freeze",
                         text_show(run.freeze, strlen(run.freeze)).s);
     else if (!take_guests(b, rq, list, run.guest, &guests, ret))

@@ -48,5 +48,8 @@ void backup_see_appeared(struct backup *b, struct hv_vm *vm);
 /* Begins a backup of a guest that runs, by the configuration. A sentence where it can't begin. */
 int backup_start(struct backup *b, const char *guest, struct err *e);
 
+/* The operations API_OPERATION_EXPOSE*. */
+void backup_expose_request(struct backup *b, enum api_operation what, const struct api_request *rq, struct api_reply *ret);
+
 /* The operations API_OPERATION_BACKUP*. */
 void backup_request(struct backup *b, enum api_operation what, const struct api_request *rq, struct api_reply *ret);

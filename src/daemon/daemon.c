@@ -228,6 +228,8 @@ static void daemon_on_operation(void *user, enum api_operation what, const struc
         guest_disks_request(d->disks, what, rq, ret);
     else if (what == API_OPERATION_BACKUP || what == API_OPERATION_BACKUP_RUN || what == API_OPERATION_BACKUP_CANCEL)
         backup_request(d->backup, what, rq, ret);
+    else if (what == API_OPERATION_EXPOSE || what == API_OPERATION_EXPOSE_RENEW || what == API_OPERATION_EXPOSE_RELEASE)
+        backup_expose_request(d->backup, what, rq, ret);
     else if (what == API_OPERATION_BACKUP_VERIFIED)
         daemon_on_verified(d, rq, ret);
     else if (what == API_OPERATION_RECORD || what == API_OPERATION_RECORD_READ || what == API_OPERATION_RECORD_STOP)
