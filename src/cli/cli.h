@@ -50,13 +50,13 @@ enum cli_option {
     CLI_OPTION_SINCE = 1 << 25,
     CLI_OPTION_CHECKPOINT = 1 << 26,
     CLI_OPTION_LEASE = 1 << 27,
-    CLI_OPTION_FORGET = (int)(1U << 31),
     CLI_OPTION_EXPECT = 1 << 23,
     CLI_OPTION_EACH = 1 << 30,
     CLI_OPTION_BOOT = 1 << 24,
     CLI_OPTION_OFF = 1 << 25,
     CLI_OPTION_DISK = 1 << 26
 };
+#define CLI_OPTION_FORGET (1U << 31) /* the last one: no int has it */
 #define CLI_OPTION_BITS 32
 
 struct cli {

@@ -10,7 +10,7 @@
 
 /* Between clients and QEMU's NBD server, byte by byte, without a look at what they say. What matters is one thing: what
  * QEMU sends is always read, at once. A client that stops in the middle of an answer would else have QEMU wait in the next
- * drain of that disk (a reset, `stop`, the export's own end), and with it the guest (docs/design.md 6.7). Never blocks. */
+ * drain of that disk (a reset, `stop`, the export's own end), and with it the guest (docs/design.md 6.8). Never blocks. */
 
 #define RELAY_CLIENTS_MAX 16               /* nbdcopy opens 4, qemu-img 1; QEMU is told of a few more */
 #define RELAY_HOLD_BYTES (1U << 20)        /* with more unread by a client, its further requests wait */
