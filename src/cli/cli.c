@@ -193,7 +193,7 @@ static int unknown_command(const struct cli *cli, const char *name)
 /* The options of all commands. */
 static const struct option_name {
     const char *name;
-    enum cli_option option;
+    uint64_t option;
     const char *value; /* what follows it; NULL: nothing does */
 } option_names[] = {
     {"--socket", CLI_OPTION_SOCKET, "PATH"},
@@ -234,9 +234,9 @@ static const struct option_name {
 };
 #define OPTION_NAME_COUNT (sizeof(option_names) / sizeof(option_names[0]))
 
-const char *cli_value(const struct cli *cli, enum cli_option option)
+const char *cli_value(const struct cli *cli, uint64_t option)
 {
-    return cli->values[__builtin_ctz((unsigned)option)];
+    return cli->values[__builtin_ctzll(option)];
 }
 
 /* One option; *ret_used: how many arguments it took. "--socket=PATH" and "--socket PATH" are the same. */
@@ -261,7 +261,7 @@ static int option_read(struct cli *cli, char *const *argv, int left, int *ret_us
                                        o->name) : CLI_DONE;
     *ret_used = value ? 1 : 2;
     value = value ? value + 1 : left > 1 ? argv[1] : "";
-    cli->values[__builtin_ctz((unsigned)o->option)] = value;
+    cli->values[__builtin_ctzll(o->option)] = value;
     (void)snprintf(hint, sizeof(hint), "write it as %s %s", o->name, o->value);
     return value[0] ? CLI_DONE : cli_problem_set(p, CLI_USAGE, hint, "%s lacks its %s", o->name, o->value);
 }
@@ -291,7 +291,7 @@ static int words_read(struct cli *cli, int argc, char *const *argv, char **words
 
 static int usage_check(const struct cli *cli, const struct cli_command *command, struct cli_problem *p)
 {
-    const unsigned allowed = command->options | CLI_OPTION_SOCKET | CLI_OPTION_HELP;
+    const uint64_t allowed = command->options | CLI_OPTION_SOCKET | CLI_OPTION_HELP;
     char hint[WIRE_ERROR_TEXT_SIZE];
 
     (void)snprintf(hint, sizeof(hint), "usage: ballast %s %s", command->name, command->usage);

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "term.h"
@@ -47,23 +48,24 @@ enum cli_option {
     CLI_OPTION_WRITABLE = 1 << 22,
     CLI_OPTION_INTO = 1 << 28,
     CLI_OPTION_NIC = 1 << 29,
-    CLI_OPTION_SINCE = 1 << 25,
-    CLI_OPTION_CHECKPOINT = 1 << 26,
-    CLI_OPTION_LEASE = 1 << 27,
     CLI_OPTION_EXPECT = 1 << 23,
     CLI_OPTION_EACH = 1 << 30,
     CLI_OPTION_BOOT = 1 << 24,
     CLI_OPTION_OFF = 1 << 25,
     CLI_OPTION_DISK = 1 << 26
 };
-#define CLI_OPTION_FORGET (1U << 31) /* the last one: no int has it */
-#define CLI_OPTION_BITS 32
+/* Those that no int has. */
+#define CLI_OPTION_SINCE (1ULL << 32)
+#define CLI_OPTION_CHECKPOINT (1ULL << 33)
+#define CLI_OPTION_LEASE (1ULL << 34)
+#define CLI_OPTION_FORGET (1ULL << 35)
+#define CLI_OPTION_BITS 36
 
 struct cli {
     FILE *out, *err;
     struct term term;          /* of out */
     const char *socket_path;   /* --socket, or the default one */
-    unsigned options;          /* enum cli_option: given */
+    uint64_t options;          /* CLI_OPTION_*: given */
     const char *values[CLI_OPTION_BITS]; /* of options that take one, by bit number: cli_value() */
     char *const *args;         /* after the command's name */
     int arg_count;
@@ -74,7 +76,7 @@ struct cli {
 struct cli_command {
     const char *name;
     int (*function)(struct cli *cli);
-    unsigned options;          /* beside --socket and --help, which all take */
+    uint64_t options;          /* beside --socket and --help, which all take */
     int arg_min, arg_max;
     const char *usage;         /* its arguments */
     const char *summary;       /* one line */
@@ -104,7 +106,7 @@ int cli_complain(const struct cli *cli, const struct cli_problem *p);
 int cli_write(const struct cli *cli, const struct wire_text *t);
 
 /* The value of an option that takes one; NULL: not given. */
-const char *cli_value(const struct cli *cli, enum cli_option option);
+const char *cli_value(const struct cli *cli, uint64_t option);
 
 int cmd_status(struct cli *cli);
 int cmd_show(struct cli *cli);
