@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "launch.h"
 #include "paths.h"
 #include "qmp_buffer.h"
 
@@ -53,32 +53,10 @@ static void close_fd(int *fd)
 static int spawn(const struct child_config *config, const char *path, int in_fd, int out_fd, pid_t *ret_pid)
 {
     char *argv[] = {(char *)config->program, (char *)config->argument, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t none, all;
-    int code;
+    const struct launch l = {.path = path, .argv = argv, .env = environ, .in_fd = in_fd, .out_fd = out_fd, .is_session = true,
+                             .is_irreplaceable = config->is_irreplaceable};
 
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    code = posix_spawnattr_init(&attr);
-    if (code)
-        return code;
-    code = posix_spawn_file_actions_init(&actions);
-    if (code) {
-        (void)posix_spawnattr_destroy(&attr);
-        return code;
-    }
-    /* A session of its own: Ctrl-C on a ballastd in the foreground is for ballastd, which ends them in order. */
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawnattr_setsigdefault(&attr, &all); /* we ignore SIGPIPE */
-    if ((code = posix_spawn_file_actions_adddup2(&actions, in_fd, STDIN_FILENO)) == 0 &&
-        (code = posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO)) == 0 &&
-        (code = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)) == 0)
-        code = posix_spawn(ret_pid, path, &actions, &attr, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attr);
-    return code;
+    return launch_start(&l, ret_pid);
 }
 
 /* ---- its output and its end ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct child_config {
     struct sd_event *loop;
     const char *program; /* file name in child_directory() */
     const char *argument; /* NULL: none */
+    bool is_irreplaceable; /* as launch.h says: the guardian */
     int input_fd;        /* becomes its standard input (and is closed here); -1: a pipe, for child_write() */
     /* One line, without its newline; in `line` an end follows. The child may not be freed in it. */
     void (*line)(void *user, const char *line, size_t len);

@@ -73,7 +73,7 @@ static void on_ended(void *user, int status)
 
 static int start(struct guardian_link *l, struct err *e)
 {
-    struct child_config config = {.loop = l->config.loop, .program = "ballast-guardian", .argument = l->directory,
+    struct child_config config = {.loop = l->config.loop, .program = "ballast-guardian", .argument = l->directory, .is_irreplaceable = true,
                                   .line = on_line, .ended = on_ended, .user = l};
     int pair[2], r;
 

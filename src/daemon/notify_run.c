@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch.h"
 #include "own.h"
 #include "text.h"
 #include "units.h"
@@ -26,49 +26,13 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* ballastd is the last that the kernel should kill; what it starts is no better than others. */
-static void oom_score_reset(pid_t pid)
-{
-    char path[48];
-
-    (void)snprintf(path, sizeof(path), "/proc/%ld/oom_score_adj", (long)pid);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0 && write(fd, "0\n", 2) < 0)
-        return; /* it is gone already, or may not: then it stays as it is */
-}
-
-/* posix_spawn(3) of glibc is clone(CLONE_VM | CLONE_VFORK): no page table is copied, and only the calling thread waits
- * for the exec. A plain fork would stop the loop while the kernel copies what mlockall(2) has made resident. */
 static int spawn(const char *command, const struct notify_env *env, int in_fd, int out_fd, pid_t *ret_pid)
 {
     char *argv[] = {(char *)command, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t none, all;
-    int code;
+    const struct launch l = {.path = command, .argv = argv, .env = env->list, .in_fd = in_fd, .out_fd = out_fd,
+                             .is_foreign = true};
 
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    code = posix_spawnattr_init(&attr);
-    if (code)
-        return code;
-    code = posix_spawn_file_actions_init(&actions);
-    if (code) {
-        (void)posix_spawnattr_destroy(&attr);
-        return code;
-    }
-    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawnattr_setsigdefault(&attr, &all); /* we ignore SIGPIPE */
-    if ((code = posix_spawn_file_actions_adddup2(&actions, in_fd, STDIN_FILENO)) == 0 &&
-        (code = posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO)) == 0 &&
-        (code = posix_spawn_file_actions_adddup2(&actions, out_fd, STDERR_FILENO)) == 0 &&
-        (code = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1)) == 0 &&
-        (code = posix_spawn_file_actions_addchdir_np(&actions, "/")) == 0)
-        code = posix_spawn(ret_pid, command, &actions, &attr, argv, env->list);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attr);
-    return code;
+    return launch_start(&l, ret_pid);
 }
 
 /* Ours must not block; the command's ends are as any program expects them. */
@@ -108,7 +72,6 @@ int notify_run_start(struct notify_run *r, const char *command, uint64_t timeout
     if (!code) {
         r->pid_fd = (int)syscall(SYS_pidfd_open, r->pid, 0); /* CLOEXEC from birth */
         r->is_active = true;
-        oom_score_reset(r->pid);
         if (r->pid_fd >= 0)
             return 0;
         code = errno; /* no descriptor left: without one its end would go unseen */
