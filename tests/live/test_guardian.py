@@ -73,6 +73,16 @@ def held(g, d, action, what, step="stop", expected=(0,)):
     check_healed(g, d, what)
 
 
+def end_as_systemd(g, d):
+    """ballastd and all that it started get SIGTERM at once; the guardian outlives it."""
+    def end():
+        for pid in (d.pid, *guardians(d)):
+            os.kill(pid, signal.SIGTERM)
+    held(g, d, end, "told to end while the guest is frozen", expected=(1, 3))
+    check(d.process.wait(60) == 0, "ballastd ended in order")
+    restart(g, d)
+
+
 class Hooks:
     """Both are one script: it writes down what it is, and does what the file `mode` says."""
 
@@ -129,6 +139,7 @@ def test(b):
     done = d.cli("backup", "run", "g", "--json", check_code=0)
     check('"read":"full"' not in done.stdout, "after all of it the next backup is still incremental")
 
+    end_as_systemd(g, d)
     d.terminate()
     d.environment = {"BALLAST_TEST_BACKUP": "plug:stop"}
     d.start()
