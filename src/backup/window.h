@@ -107,10 +107,13 @@ struct window_times {
     uint64_t hard_usec;       /* from arming to the guardian's hand */
     uint64_t monitor_usec;    /* any other command to the monitor */
     uint64_t sync_usec;       /* /bin/sync in the guest */
+    uint64_t fleece_usec;     /* a guest's write waits for its fleecing image; whole seconds count */
+    uint64_t stall_usec;      /* the repository takes nothing while data waits */
 };
 #define WINDOW_TIMES                                                                                                   \
     ((struct window_times){.freeze_usec = 10000000, .checkpoint_usec = 2000000, .hard_usec = 15000000,                 \
-                           .monitor_usec = 10000000, .sync_usec = 30000000})
+                           .monitor_usec = 10000000, .sync_usec = 30000000, .fleece_usec = 20000000,                         \
+                           .stall_usec = 30000000})
 
 struct window_config {
     enum window_mode mode;

@@ -68,7 +68,8 @@ void window_build_filter(struct window *w, struct window_disk *d, struct wire_te
     window_print_text(t, "file", d->node);
     wire_text_adds(t, ",");
     window_print_node(w, d, t, "target", WINDOW_NODE_FLEECE);
-    wire_text_format(t, ",\"on-cbw-error\":\"break-snapshot\",\"cbw-timeout\":%d", WINDOW_CBW_TIMEOUT_SEC);
+    wire_text_format(t, ",\"on-cbw-error\":\"break-snapshot\",\"cbw-timeout\":%" PRIu64,
+                     w->config.times.fleece_usec / 1000000);
     if (d->plan.base) { /* writes to what the copy does not read cost nothing */
         wire_text_adds(t, ",\"bitmap\":{");
         window_print_text(t, "node", d->node);

@@ -78,7 +78,8 @@ void window_build_job(struct window *w, struct window_disk *d, struct wire_text 
     window_print_text(t, "name", w->config.guest);
     wire_text_adds(t, ",");
     window_print_text(t, "time", time);
-    wire_text_format(t, ",\"bandwidth_bytes_per_second\":%" PRIu64 ",\"disks\":[", w->config.bandwidth_bytes);
+    wire_text_format(t, ",\"bandwidth_bytes_per_second\":%" PRIu64 ",\"stall_ms\":%" PRIu64 ",\"disks\":[",
+                     w->config.bandwidth_bytes, w->config.times.stall_usec / 1000);
     for (size_t i = 0; i < w->disks_n; i++) {
         struct window_disk *disk = &w->disks[i];
 

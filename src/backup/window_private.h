@@ -15,9 +15,6 @@
 #define WINDOW_EXPORT "ballast-ex-"
 #define WINDOW_JOB_BITMAP "ballast-cp"
 
-/* A filter whose fleecing image does not take a guest's old data for so long breaks the snapshot, not the guest. */
-#define WINDOW_CBW_TIMEOUT_SEC 20
-
 /* Of QEMU's job: more workers gained nothing, larger requests it does not make, smaller ones it refuses. */
 #define WINDOW_WORKERS_MAX 8ULL
 #define WINDOW_REQUEST_MAX (1ULL << 20)
@@ -26,7 +23,8 @@
 #define WINDOW_POLL_USEC 500000ULL         /* jobs tell by events; this is for lost ones */
 #define WINDOW_SYNC_POLL_USEC 50000ULL
 #define WINDOW_HOLD_POLL_USEC 10000ULL
-#define WINDOW_CONCLUDE_USEC 40000000ULL   /* ballast-copy gives up a stalled socket after 30 s */
+#define WINDOW_CONCLUDE_USEC 10000000ULL   /* after ballast-copy gave up a stalled socket */
+#define WINDOW_PROBE_USEC 10000000ULL      /* one small file, synced: a disk that is only busy does it */
 #define WINDOW_RECONNECT_USEC 60000000ULL  /* a lost monitor is tried again for so long before what is left is left */
 #define WINDOW_THAW_TRY_USEC 2000000ULL
 #define WINDOW_AGENT_USEC 5000000ULL
@@ -147,6 +145,7 @@ struct window {
     uint64_t lease_until_usec, exposed_usec, unexposed_usec;
     uint64_t fleece_bytes, clients, sent_bytes;
 
+    bool fleece_hangs;
     bool job_failed; /* a job of QEMU's has ended too early */
     bool copier_there, copied, finish_sent, committed;
     char point[WINDOW_NAME_SIZE * 2];
@@ -240,6 +239,12 @@ int window_take_hook_after(struct window *w, struct window_disk *d, struct json_
 int window_hook_after_refused(struct window *w, struct window_disk *d, struct err *e);
 uint64_t window_within_hook(const struct window *w);
 const char *window_hook_failure(const struct window *w); /* "": none */
+
+/* window_probe.c */
+bool window_needs_probe(const struct window *w, const struct window_disk *d);
+void window_build_probe(struct window *w, struct window_disk *d, struct wire_text *t);
+int window_probe_refused(struct window *w, struct window_disk *d, struct err *e);
+int window_probe_left_refused(struct window *w, struct window_disk *d, struct err *e);
 
 /* window_undo.c */
 bool window_needs_undo(const struct window *w, const struct window_disk *d);

@@ -41,6 +41,12 @@ static uint64_t within_helper(const struct window *w)
     return WINDOW_HELPER_USEC;
 }
 
+static uint64_t within_probe(const struct window *w)
+{
+    (void)w;
+    return WINDOW_PROBE_USEC;
+}
+
 static uint64_t within_ready(const struct window *w)
 {
     (void)w;
@@ -106,6 +112,8 @@ const struct window_step window_steps[] = {
     {"version", WINDOW_PREPARE, WINDOW_MONITOR, "query-version", .take = window_take_version},
     {"schema", WINDOW_PREPARE, WINDOW_MONITOR, "query-qmp-schema", .take = window_take_schema},
     {"jobs", WINDOW_PREPARE, WINDOW_MONITOR, "query-jobs", .take = window_take_jobs},
+    {"probe", WINDOW_PREPARE, WINDOW_HELPER, "probe", .build = window_build_probe, .refused = window_probe_refused,
+     .deadline_usec = within_probe},
     {"disks", WINDOW_PREPARE, WINDOW_MONITOR, "query-block", .take = window_take_blocks},
     {"nodes", WINDOW_PREPARE, WINDOW_MONITOR, "query-named-block-nodes", .build = window_build_flat, .take = window_take_nodes},
     {"iothreads", WINDOW_PREPARE, WINDOW_MONITOR, "query-iothreads", .take = window_take_iothreads, ONLY_EXPOSE},
@@ -195,6 +203,8 @@ const struct window_step window_steps[] = {
      .deadline_usec = within_copy_end},
     {"server-end", WINDOW_TEARDOWN, WINDOW_SERVER, "end", .needed = window_has_server, .take = window_take_server_gone,
      .refused = window_server_gone_refused, .deadline_usec = within_server},
+    {"probe-left", WINDOW_TEARDOWN, WINDOW_HELPER, "probe", .needed = window_needs_probe, .build = window_build_probe,
+     .refused = window_probe_left_refused, .deadline_usec = within_probe},
     {"exports-left", WINDOW_TEARDOWN, WINDOW_MONITOR, "query-block-exports", .needed = window_needs_undo,
      .take = window_take_exports_left, .refused = window_look_again, .poll_usec = WINDOW_POLL_USEC},
     {"export-drop", WINDOW_TEARDOWN, WINDOW_MONITOR, "block-export-del", true, .needed = window_has_export,

@@ -112,6 +112,11 @@ int window_take_pushed(struct window *w, struct window_disk *d, struct json_obje
             w->job_failed = true;
             return WINDOW_AGAIN;
         }
+        if (strstr(error, "Permission denied") || strstr(error, "Invalid argument")) { /* read from a broken snapshot */
+            window_set_hint(w, "make room there or see what hangs (df, dmesg); the guest is not affected, run the backup again");
+            return err_set(e, EIO, "the old data that guest '%s' overwrote on disk '%s' during the copy could not be kept in "
+                           "'%s/fleece': that is full, or hangs", w->config.guest, disk->name, w->config.state_dir);
+        }
         window_set_hint(w, "see the log of ballastd; the guest is not affected, run the backup again");
         return err_set(e, EIO, "QEMU's copy of disk '%s' of guest '%s' ended: %s", disk->name, w->config.guest,
                        text_show(error, strlen(error)).s);
@@ -135,7 +140,7 @@ int window_take_concluded(struct window *w, struct window_disk *d, struct json_o
     for (size_t i = 0; i < w->disks_n; i++) {
         if (!w->disks[i].job_there || w->disks[i].job_concluded)
             continue;
-        if (w->now_usec < w->step_since_usec + WINDOW_CONCLUDE_USEC)
+        if (w->now_usec < w->step_since_usec + w->config.times.stall_usec + WINDOW_CONCLUDE_USEC)
             return WINDOW_AGAIN;
         w->gone = true; /* whatever else is tried now would hang QEMU and its guest */
         return err_set(e, ETIMEDOUT, "QEMU's copy of a disk of guest '%s' does not end, and stays in QEMU with all that "
@@ -380,7 +385,7 @@ void window_build_remove(struct window *w, struct window_disk *d, struct wire_te
 bool window_has_fleece_files(const struct window *w, const struct window_disk *d)
 {
     (void)d;
-    return w->config.recover || w->resume || (w->disks_n > 0 && w->disks[0].fleece[0]);
+    return !w->fleece_hangs && (w->config.recover || w->resume || (w->disks_n > 0 && w->disks[0].fleece[0]));
 }
 
 /* ---- what has left */

@@ -183,6 +183,8 @@ static void list_backup(const struct config_store *s, struct config_backup *ret)
         .freeze_usec = backup_value(s, CONFIG_BACKUP_FREEZE_TIMEOUT),
         .checkpoint_usec = backup_value(s, CONFIG_BACKUP_CHECKPOINT_TIMEOUT),
         .limit_usec = backup_value(s, CONFIG_BACKUP_FREEZE_LIMIT),
+        .fleece_usec = backup_value(s, CONFIG_BACKUP_FLEECE_TIMEOUT),
+        .stall_usec = backup_value(s, CONFIG_BACKUP_STALL_TIMEOUT),
         .bandwidth_kib = backup_value(s, CONFIG_BACKUP_BANDWIDTH),
         .before_freeze = s->before_freeze,
         .after_thaw = s->after_thaw,

@@ -76,7 +76,7 @@ struct config_backup {
     unsigned quiet_from_min, quiet_to_min; /* minutes since midnight on the wall; the same: no quiet hours */
     unsigned concurrency;                  /* scheduled ones at once */
     unsigned freeze; /* enum config_freeze */
-    uint64_t freeze_usec, checkpoint_usec, limit_usec;
+    uint64_t freeze_usec, checkpoint_usec, limit_usec, fleece_usec, stall_usec;
     uint64_t bandwidth_kib; /* a second; 0: no limit */
     const char *before_freeze, *after_thaw; /* commands of the host: absolute; NULL: none */
     uint64_t before_freeze_usec, after_thaw_usec;

@@ -33,6 +33,9 @@
 #define BACKUP_FREEZE_DEFAULT (10 * SECOND)     /* writing out what is dirty takes tenths of seconds; hv_snapshot's old limit */
 #define BACKUP_CHECKPOINT_DEFAULT (2 * SECOND)  /* 25-60 ms measured with four disks */
 #define BACKUP_LIMIT_DEFAULT (15 * SECOND)      /* the two above and as long again for the thaw */
+#define BACKUP_FLEECE_DEFAULT (20 * SECOND)     /* a local disk that needs longer is broken */
+#define BACKUP_STALL_DEFAULT (30 * SECOND)      /* as ballast-copy's own: copy_job.h */
+#define BACKUP_STALL_MAX (600 * SECOND)
 #define BACKUP_LIMIT_MAX (300 * SECOND)         /* programs give up their disks after minutes */
 #define BACKUP_BANDWIDTH_MIN MIB                /* below it a copy outlives what its fleecing image has room for */
 #define BACKUP_CONCURRENCY_MAX 16               /* more only make each other wait for the same disks */
@@ -214,6 +217,11 @@ const struct config_key config_keys[] = {
      "the guest over while it stands still."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FREEZE_LIMIT, "freeze-limit", CONFIG_TIME, SECOND, BACKUP_LIMIT_MAX, 0, 0, NULL,
      BACKUP_LIMIT_DEFAULT, NULL, false, "After this the guardian continues and thaws the guest, whatever ballastd does."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_FLEECE_TIMEOUT, "fleece-timeout", CONFIG_TIME, SECOND, BACKUP_LIMIT_MAX, 0, 0, NULL,
+     BACKUP_FLEECE_DEFAULT, NULL, false, "How long a write of the guest may wait for the place where the old data is kept while "
+     "it is copied (the state directory). Later the write goes on, and the backup fails. Whole seconds."},
+    {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_STALL_TIMEOUT, "stall-timeout", CONFIG_TIME, SECOND, BACKUP_STALL_MAX, 0, 0, NULL,
+     BACKUP_STALL_DEFAULT, NULL, false, "How long the repository may take nothing while data waits. Later the backup fails."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_BANDWIDTH, "bandwidth", CONFIG_SIZE, BACKUP_BANDWIDTH_MIN, CONFIG_SIZE_MAX, 0, 0,
      NULL, 0, "no limit", false, "How much of a guest's disks is copied in a second, at most. Zeroes do not count."},
     {CONFIG_SECTION_BACKUP, CONFIG_BACKUP_CONCURRENCY, "concurrency", CONFIG_INTEGER, 1, BACKUP_CONCURRENCY_MAX, 0, 0, NULL, 1,

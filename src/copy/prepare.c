@@ -224,6 +224,22 @@ int prepare_expose(const char *path, pid_t pid, struct err *e)
     return give_to_qemu(path, 0700, pid, e);
 }
 
+int prepare_probe(const char *state_dir, struct err *e)
+{
+    AUTO_CLOSE int fd = -1;
+    char path[4096];
+    int r = 0;
+
+    (void)snprintf(path, sizeof(path), "%s/fleece/probe-%ld", state_dir, (long)getpid());
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_set(e, errno, "cannot make '%s': %s", path, strerror(errno));
+    if (write(fd, path, strlen(path)) < 0 || fsync(fd) < 0)
+        r = err_set(e, errno, "cannot write '%s': %s", path, strerror(errno));
+    (void)unlink(path); /* one that stays is small, and says what it is */
+    return r;
+}
+
 int prepare_note(const char *path, struct err *e)
 {
     AUTO_CLOSE int fd = -1;

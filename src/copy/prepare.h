@@ -28,6 +28,9 @@ void prepare_definition(pid_t pid, struct wire_text *t);
 /* Makes the fleecing images ([{"path":..., "size_bytes":N}]) anew, for the user who runs `pid` to open. */
 int prepare_fleece(struct json_object *list, pid_t pid, struct err *e);
 
+/* Writes and syncs a small file where fleecing images lie, and removes it. No such directory: nothing to try. */
+int prepare_probe(const char *state_dir, struct err *e);
+
 /* Makes the directory in which QEMU (`pid`) puts the socket of its NBD server: only its user and root get in. */
 int prepare_expose(const char *path, pid_t pid, struct err *e);
 

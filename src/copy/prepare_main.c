@@ -23,6 +23,7 @@
  *     {"identity":NAME,"expose":PATH,"note":PATH,...}   before an exposure; with "repository" where its newest point is asked for
  *     {"remove":[PATH,...]}
  *     {"verify":PATH,"sample":N}, {"verified":PATH}
+ *     {"probe":STATE_DIR}  hangs where the place of fleecing images does
  *     {"hook":NAME,"note":PATH,...}  hook.h
  *     {"tidy":PATH,"identity":NAME,"keep":RULES,"sweep":BOOL}  after a backup by schedule */
 
@@ -39,6 +40,8 @@ static int prepare(struct json_object *order, pid_t parent, struct wire_text *t,
 
     if (qmp_get_array(order, "remove", &list))
         return prepare_remove(list, e);
+    if (qmp_get_string(order, "probe", &repository))
+        return prepare_probe(repository, e);
     if (json_object_object_get_ex(order, "hook", NULL))
         return hook_order(order, STDOUT_FILENO, t, e);
     if (qmp_get_string(order, "verified", &repository))

@@ -65,6 +65,10 @@ static const char *hint_of(int code)
         return "Make a full backup of this disk.";
     case EIO:
         return "See the kernel's log for errors of the disk below the repository.";
+    case ENOTCONN: /* a FUSE or network file system whose server is gone */
+    case ENXIO:
+    case EHOSTDOWN:
+        return "See that the repository's file system is mounted and answers, and run the backup again.";
     default:
         return "";
     }

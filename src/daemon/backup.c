@@ -542,6 +542,8 @@ void backup_configure(struct backup *b, const struct config *config)
     b->times.freeze_usec = config->backup.freeze_usec;
     b->times.checkpoint_usec = config->backup.checkpoint_usec;
     b->times.hard_usec = config->backup.limit_usec;
+    b->times.fleece_usec = config->backup.fleece_usec;
+    b->times.stall_usec = config->backup.stall_usec;
     wire_text_copy(b->before_freeze, sizeof(b->before_freeze), config->backup.before_freeze ? config->backup.before_freeze : "");
     wire_text_copy(b->after_thaw, sizeof(b->after_thaw), config->backup.after_thaw ? config->backup.after_thaw : "");
     b->before_usec = config->backup.before_freeze_usec;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* bad_fuse DIRECTORY FAULT MOUNTPOINT: shows DIRECTORY, through FUSE and in the foreground, with one thing wrong, as a network
@@ -98,6 +99,16 @@ static int bad_write(const char *path, const char *buf, size_t size, off_t offse
     return n < 0 ? -errno : (int)n;
 }
 
+static int bad_statfs(const char *path, struct statvfs *fs)
+{
+    return result(statvfs(at(path).s, fs));
+}
+
+static int bad_chmod(const char *path, mode_t mode, struct fuse_file_info *fi)
+{
+    return result(fi ? fchmod((int)fi->fh, mode) : chmod(at(path).s, mode));
+}
+
 static int bad_mkdir(const char *path, mode_t mode)
 {
     return result(mkdir(at(path).s, mode));
@@ -152,6 +163,8 @@ static const struct fuse_operations operations = {
     .release = bad_release,
     .read = bad_read,
     .write = bad_write,
+    .statfs = bad_statfs,
+    .chmod = bad_chmod,
     .mkdir = bad_mkdir,
     .unlink = bad_unlink,
     .rmdir = bad_rmdir,

@@ -204,7 +204,7 @@ static void leftovers_go_first(void **state)
 /* ---- each step, each way to fail ---- */
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
-                                                           "reset", "cancel", "overtaken", "copy-failed"};
+                                                           "reset", "paused", "cancel", "overtaken", "copy-failed"};
 
 static void try_fault(unsigned step, enum stage_fault fault, bool stays, const char *iothread)
 {
@@ -226,7 +226,7 @@ static void try_fault(unsigned step, enum stage_fault fault, bool stays, const c
     left = stage_left(&s);
     /* One that can't be taken out by itself stays, and is said; a later backup takes it. */
     if (left && !s.wrong[0] && step >= stage_number("server-end") && (stays || fault == STAGE_ERROR ||
-        fault == STAGE_TIMEOUT || step == stage_number("server-end")))
+        fault == STAGE_TIMEOUT || step == stage_number("server-end") || step == stage_number("probe-left")))
         left = view_of(&s).left[0] ? NULL : left;
     if (left)
         fail_msg("step %u (%s), fault %s%s: %s", step, name, fault_names[fault], stays ? ", each time" : "", left);
