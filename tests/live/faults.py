@@ -13,6 +13,7 @@ import disks
 from bench import MIB, check, eventually
 from vm import ANSWER_SEC
 
+FILLER = "filler"
 WRITER = "writer /a/log 5 </dev/null >/dev/null 2>&1 &"
 
 
@@ -58,13 +59,11 @@ class Lab:
 
     wrap = []  # a program to run ballastd under
 
-    def __init__(self, b, name="g", kinds=("ext4", "ext4"), size_mib=64, images=None, keys=None, **options):
+    def __init__(self, b, name="g", kinds=("ext4", "ext4"), size_mib=64, images=None, keys=None, repository=None, **options):
         disks.need_tools()
         self.b, self.name, self.options = b, name, options
         self.images = images if images is not None else disks.images(b, name, kinds, size_mib)
-        self.repository = f"{b.directory}/repository"
-        if not os.path.isdir(self.repository):
-            disks.repository(b)
+        self.repository = repository or disks.repository(b)
         self.hold_file = f"{b.directory}/hold-{name}"
         self.keys, self.boots, self.log = keys or {}, 0, "log"
         self.g, self.d = None, None
@@ -125,8 +124,9 @@ class Lab:
             self.hold()
         run = Run(self.d, self.name, *options)
         if at:
-            eventually(lambda: self.job().get("state") == "running" and self.job().get("step_name") == at, None,
+            eventually(lambda: run.answer or self.job().get("step_name") == at and self.job().get("state") == "running", None,
                        explain=self.d.log)
+            check(run.answer is None, f"the backup waits before '{at}'{run.answer.stderr if run.answer else ''}")
         return run
 
     def failed(self, run, *words):
@@ -141,7 +141,8 @@ class Lab:
 
     def state(self):
         """Files of windows: markers, notes, sockets, images."""
-        return [f for f in os.listdir(f"{self.d.runtime_dir}/backup")] + os.listdir(f"{self.d.state_dir}/fleece")
+        names = os.listdir(f"{self.d.runtime_dir}/backup") + os.listdir(f"{self.d.state_dir}/fleece")
+        return [name for name in names if name != FILLER]
 
     def check_clean(self, what, runs=True):
         eventually(lambda: not runs or (self.g.monitor.ask("query-status")["status"] == "running" and disks.is_writable(self.g)),
@@ -213,7 +214,7 @@ def unmount(path):
 
 def fill(path, leave_kib=0):
     """Takes all the space of path's file system but so much; returns the file that holds it."""
-    name = os.path.join(path, "ballast-filler")
+    name = os.path.join(path, FILLER)
     fs = os.statvfs(path)
     size = fs.f_bavail * fs.f_frsize - (leave_kib << 10)
     with open(name, "wb") as f:
