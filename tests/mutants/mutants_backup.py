@@ -44,7 +44,8 @@ MUTANTS_BACKUP = [
     ("protected points are pruned", "backup/repo_keep.c", "points[i].is_protected ? REPO_FATE_PROTECTED : FATE_OPEN",
      "FATE_OPEN"),
     ("a period that a finer rule keeps is kept twice", "backup/repo_keep.c",
-     "|| is_period_kept(points, count, rule, i))", ")"),
+     "|| is_period_kept(points, count, rule, i))",
+     "|| (is_period_kept(points, count, rule, i) && false))"),
     # 6.3 bitmaps
     ("a bitmap whose successor is lost is gone on from", "backup/bitmap_plan.c",
      "if (ret->reason == BITMAP_GOES_ON && !(later ? later : base)->recording)", "if (false)"),

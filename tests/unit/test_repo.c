@@ -12,6 +12,7 @@
 
 #include "random.h"
 #include "repo.h"
+#include "repo_keep.h"
 
 /* A repository in a directory of the test's own, with the smallest chunks. */
 
@@ -245,6 +246,47 @@ static void hostile_chunks(void **state)
     (void)repo_point_abort(point, NULL);
 }
 
+/* A chunk that is whole, but another one: it is never taken for the one that its name says. */
+static void swapped_chunk(void **state)
+{
+    AUTO(repo) struct repo *repo = repo_made();
+    struct repo_point *point;
+    static uint8_t data[CHUNK];
+    struct repo_id ids[2];
+    char files[2][256], command[1024];
+    struct err e = {0};
+
+    must(repo_point_begin(repo, "web1", "web1", "", NULL, 0, &point, &failure));
+    for (unsigned i = 0; i < 2; i++) {
+        fill(data, sizeof(data), 500 + i);
+        must(repo_chunk_put(point, data, sizeof(data), &ids[i], NULL, &failure));
+        chunk_file(&ids[i], files[i], sizeof(files[i]));
+    }
+    (void)snprintf(command, sizeof(command), "cp %s %s", files[1], files[0]);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(repo_chunk_get(repo, &ids[0], data, sizeof(data), &e), -EBADMSG);
+    must(repo_chunk_get(repo, &ids[1], data, sizeof(data), &failure));
+    (void)repo_point_abort(point, NULL);
+}
+
+/* A day whose point `last` keeps does not count as one of `daily`. */
+static void kept_periods_do_not_count(void **state)
+{
+    static const int64_t noon = 1767268800, day = 86400; /* 2026-01-01T12:00:00Z: no zone's date changes with the hour after it */
+    struct repo_verdict points[] = {{.seconds = noon + 3 * day + 3600}, {.seconds = noon + 3 * day}, {.seconds = noon + 2 * day},
+                                    {.seconds = noon + day}, {.seconds = noon}};
+    struct repo_keep keep;
+
+    must(repo_keep_parse("last=1,daily=2", &keep, &failure));
+    repo_keep_choose(&keep, points, 5);
+    assert_int_equal(points[0].fate, REPO_FATE_KEEP);
+    assert_int_equal(points[1].fate, REPO_FATE_REMOVE);
+    assert_int_equal(points[2].fate, REPO_FATE_KEEP);
+    assert_int_equal(points[2].rule, REPO_KEEP_DAILY);
+    assert_int_equal(points[3].number, 2);
+    assert_int_equal(points[4].fate, REPO_FATE_REMOVE);
+}
+
 /* Links in place of directories lead nowhere either. */
 static void hostile_directories(void **state)
 {
@@ -270,6 +312,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_chunks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(swapped_chunk, set_up, tear_down),
+        cmocka_unit_test(kept_periods_do_not_count),
         cmocka_unit_test_setup_teardown(hostile_directories, set_up, tear_down),
     };
 
