@@ -34,6 +34,7 @@ struct child {
     struct sd_event_source *pid_source, *in_source, *out_source;
     struct qmp_buffer in, out;
     bool end_input, ended, out_ended;
+    bool telling, freed; /* in config.line(); freed in it: that waits for its end */
     bool orphan; /* freed while its process was ending: only waits for that */
     int status;
 };
@@ -65,12 +66,17 @@ static void take_lines(struct child *c)
 {
     size_t start = 0, next, len;
 
-    while (qmp_buffer_line(&c->out, start, &len, &next)) {
+    c->telling = true;
+    while (!c->freed && qmp_buffer_line(&c->out, start, &len, &next)) {
         c->out.data[start + len] = '\0'; /* in place of the newline */
         c->config.line(c->config.user, c->out.data + start, len);
         start = next;
     }
-    qmp_buffer_drop(&c->out, start);
+    c->telling = false;
+    if (c->freed)
+        (void)child_free(c);
+    else
+        qmp_buffer_drop(&c->out, start);
 }
 
 static void tell_end(struct child *c)
@@ -266,6 +272,10 @@ struct child *child_free(struct child *c)
     close_fd(&c->in_fd);
     close_fd(&c->out_fd);
     child_kill(c);
+    if (c->telling) {
+        c->freed = true;
+        return NULL;
+    }
     if (c->pid && c->pid_source) { /* what hangs in the kernel may take its time: nobody waits for it */
         c->orphan = true;
         return NULL;

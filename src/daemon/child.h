@@ -23,7 +23,7 @@ struct child_config {
     const char *argument; /* NULL: none */
     bool is_irreplaceable; /* as launch.h says: the guardian */
     int input_fd;        /* becomes its standard input (and is closed here); -1: a pipe, for child_write() */
-    /* One line, without its newline; in `line` an end follows. The child may not be freed in it. */
+    /* One line, without its newline; in `line` an end follows. child_free() is fine in it: no further one is told then. */
     void (*line)(void *user, const char *line, size_t len);
     /* Once, all lines were told before: wait status. child_free() is fine in it, and needed. */
     void (*ended)(void *user, int status);

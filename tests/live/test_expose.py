@@ -148,7 +148,7 @@ def test(b):
         skip(f"missing here: {', '.join(missing)}; run tools/install-deps.sh")
     g, _ = b.boot(("g", {"boot_mib": 256, "disks": disks.images(b, "g")}),
                   ("io", {"boot_mib": 256, "disks": disks.images(b, "io", kinds=("ext4",)), "iothread": True}))
-    d = b.daemon(disks.config(b, disks.repository(b)), wait=False)
+    d = b.daemon(disks.config(b, disks.repository(b)))
     d.repository = f"{b.directory}/repository"
     d.wait_for("g", "io")
     g.shell.run("writer /a/log 5 </dev/null >/dev/null 2>&1 &")
