@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a guest and its user do in a backup: it reboots while it is frozen and in mid-copy; its user pauses it before and
-in mid-copy, and it stays paused. It runs and writes, nothing is left, and the next point is right and incremental."""
+"""What a guest, its user and others do in a backup: it reboots while it is frozen and in mid-copy; its user pauses it before,
+in mid-copy and in between, and it stays paused; two backups of it at once, and one beside another program's job. It runs and
+writes, nothing is left, and the next point is right and incremental."""
 from bench import check, eventually, main
 from faults import WRITER, Lab
 
@@ -56,6 +57,22 @@ def paused(lab):
     lab.g.monitor.ask("cont")
 
 
+def at_once(lab):
+    """Two backups, and another program's job."""
+    lab.daemon(hold="push")
+    run = lab.begin(at="push")
+    lab.failed(lab.begin(), "is being backed up already")
+    lab.go_on()
+    check(run.end()["state"] == "done", "the first of two at once is done")
+    lab.g.monitor.ask("drive-mirror", job_id="theirs", device="disk1", target=f"{lab.b.directory}/mirror", sync="full",
+                      format="raw", speed=1 << 16)
+    lab.failed(lab.begin(), "another program runs a job of type 'mirror' ('theirs')")
+    check([job["id"] for job in lab.g.monitor.ask("query-jobs")] == ["theirs"], "whose job is left alone")
+    lab.g.monitor.ask("block-job-cancel", device="theirs", force=True)
+    eventually(lambda: not lab.g.monitor.ask("query-jobs"), None)
+    lab.good("after another program's job", "incremental")
+
+
 def test(b):
     lab = Lab(b)
     lab.boot()
@@ -63,6 +80,7 @@ def test(b):
     lab.good("first", "full")
     reset(lab)
     paused(lab)
+    at_once(lab)
 
 
 main(test)

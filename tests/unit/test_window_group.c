@@ -260,7 +260,7 @@ static void a_paused_guest_stands_still_with_them(void **state)
 }
 
 static const char *const fault_names[STAGE_FAULT_COUNT] = {"none", "error", "timeout", "late", "lost", "gone",
-                                                           "reset", "cancel", "overtaken"};
+                                                           "reset", "paused", "cancel", "overtaken"};
 
 static void judge(struct troupe *t, unsigned step, enum stage_fault fault, size_t who)
 {
