@@ -53,6 +53,7 @@ class Lane:
         self.repository = disks.repository(self)
         self.guest = b.start_guest(self.name, boot_mib=192, disks=self.images, iothread=iothread, guests_dir=self.guests_dir)
         self.hold, self.fault_path = f"{self.directory}/hold", f"{self.directory}/fault"
+        self.grouped = False  # whether a backup is one of a group, here of one guest
         self.slots, self.compared, self.worst_sec = [], 0, 0.0
         self.fault("")
 
@@ -97,9 +98,9 @@ class Lane:
         answers = [None]
 
         def started():
-            status, answers[0] = self.ask("POST", "/v1/backup/run", {"guest": self.name})
+            status, answers[0] = self.ask("POST", "/v1/backup/run", {"guests": [self.name]} if self.grouped else {"guest": self.name})
             if status == 200:
-                return answers[0]["job"]
+                return (answers[0]["jobs"][0] if self.grouped else answers[0])["job"]
             return None if self.daemon.is_running() else -1  # killed in the first step, before it could answer
         return eventually(started, None, SLOW_SEC, lambda: f"{answers[0]}\n{self.explain()}", SOON_SEC)
 
@@ -152,6 +153,17 @@ class Lane:
         for pid in self.copier():
             os.kill(pid, signal.SIGKILL)
 
+    def lose_copier(self, number):
+        """Killed, and ballastd knows."""
+        self.kill_copier()
+        eventually(lambda: not self.daemon.is_running() or (self.job(number) or {}).get("error"), None, SLOW_SEC, self.explain, SOON_SEC)
+
+    def pause_jobs(self):
+        """QEMU's jobs stand still: none of them ends by itself."""
+        for job in self.guest.monitor.ask("query-jobs"):
+            if job["status"] == "running":
+                self.guest.monitor.ask("job-pause", id=job["id"])
+
     def kill_worker(self):
         for pid in self.copier():
             for worker in children(pid, "ballast-store"):
@@ -166,6 +178,11 @@ class Lane:
         os.kill(self.daemon.pid, signal.SIGSTOP)
         self.kill_guardian()
         self.daemon.kill()
+
+    def terminate(self):
+        """As a service manager ends it."""
+        check_code = self.daemon.terminate()
+        assert check_code == 0, f"{self.name}: ballastd ended with {check_code}\n{self.daemon.log()[-3000:]}"
 
     # ---- what must be so
 

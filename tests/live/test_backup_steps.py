@@ -63,7 +63,11 @@ def cancelled(lane, rule):
     lane.daemon.start(wait=False)
     lane.hold_at("pushed", rule)
     number = lane.run()
-    came = lane.holds(number, lambda: lane.ask("POST", "/v1/backup/cancel", {"job": number})) and lane.dies(number)
+
+    def call_off():
+        lane.pause_jobs()
+        lane.ask("POST", "/v1/backup/cancel", {"job": number})
+    came = lane.holds(number, call_off) and lane.dies(number)
     lane.daemon.configure(lane.config())
     if not came:
         lane.daemon.terminate()
@@ -73,7 +77,7 @@ def cancelled(lane, rule):
 def copy_killed(lane, rule):
     lane.hold_at("pushed", rule)
     number = lane.run()
-    return lane.holds(number, lane.kill_copier) and lane.dies(number)
+    return lane.holds(number, lambda: lane.lose_copier(number)) and lane.dies(number)
 
 
 def hung_agent(lane, rule):
@@ -99,6 +103,8 @@ WAYS = {
 # Steps of an exposure, which is no backup.
 EXPOSING = {"iothreads", "iothread", "exports", "checkpoint-old", "nbd", "checkpoint", "since", "export", "relay", "exposed", "server-end",
             "exports-left", "export-drop", "export-ends", "nbd-stop", "settle-checkpoints", "serve", "served", "serve-end", "serve-remove"}
+
+GROUPED = re.compile("meet-|turn")  # steps at which guests of one group wait for each other
 
 
 # ---- cases: name, function of a lane; False: it did not come to the step
@@ -141,6 +147,17 @@ def kill_both(step):
     return case
 
 
+def terminate(step):
+    """No kill: an upgrade in the middle of a backup."""
+    def case(lane):
+        lane.hold_at(step)
+        if not lane.holds(lane.run(), lane.terminate):
+            return False
+        lane.restart(f"SIGTERM at {step}")
+        return True
+    return case
+
+
 def all_cases(steps):
     names = [name for name, _, _ in steps]
     cases = []
@@ -155,9 +172,11 @@ def all_cases(steps):
         if name not in WAYS and names.index(name) > names.index("copier"):
             cases.append((f"receiver {name}", kill_while_held(name, "kill_copier", ("done", "failed")), name))
             cases.append((f"worker {name}", kill_while_held(name, "kill_worker", ("done", "failed")), name))
+        if name not in WAYS:
+            cases.append((f"SIGTERM {name}", terminate(name), name))
         if phase in ("window", "close") and name not in WAYS:
             cases.append((f"both {name}", kill_both(name), name))
-        if phase in ("close", "teardown") and way is plain:
+        if phase == "teardown" and way is plain or name == "hook-after":  # the guardian has closed the window before
             for first in ("access", "pushed"):
                 cases.append((f"undo after {first} {name}", kill_daemon(undoing(first), f"{name}:kill"), None))
                 cases.append((f"undo after {first} {name}, sent", kill_daemon(undoing(first), f"{name}:sent-kill"), None))
@@ -191,6 +210,7 @@ class Matrix:
             while case := self.next():
                 name, function, step = case
                 begin = time.monotonic()
+                lane.grouped = bool(GROUPED.search(name))
                 came = function(lane)
                 with self.lock:
                     (self.reached.add(step) if came else self.unreached.append(name))
