@@ -141,14 +141,26 @@ static const char *name_in(const char *qdev, size_t *ret_len)
     return from;
 }
 
-/* What has no name of its own -> QEMU's, or "disk3". */
+/* "/machine/system.flash1" (pc, q35), "/machine/virt.flash1" (arm): the guest's firmware, by unit. */
+static bool is_firmware(const char *qdev)
+{
+    const char *flash = strstr(qdev, WINDOW_FLASH);
+
+    return strncmp(qdev, "/machine/", 9) == 0 && flash && flash[strlen(WINDOW_FLASH)] && !flash[strlen(WINDOW_FLASH) + 1];
+}
+
+/* What has no name of its own -> QEMU's, or "disk3"; firmware "pflash1". */
 static void name_disk(const struct window *w, struct window_disk *d, const char *qdev, const char *device)
 {
     size_t len, n = w->disks_n;
     const char *from = name_in(qdev, &len);
-    char name[WINDOW_NAME_SIZE];
+    char name[WINDOW_NAME_SIZE], flash[] = "pflash0";
 
-    if (from[0] == '/' || !text_is_name(from, len)) {
+    if (is_firmware(qdev)) {
+        flash[strlen(flash) - 1] = qdev[strlen(qdev) - 1];
+        from = flash;
+        len = strlen(flash);
+    } else if (from[0] == '/' || !text_is_name(from, len)) {
         from = device;
         len = strlen(device);
     }
@@ -195,7 +207,8 @@ static int take_disk(struct window *w, struct json_object *block, struct json_ob
         (void)snprintf(d->file, sizeof(d->file), "%s", file);
         (void)snprintf(d->format, sizeof(d->format), "%s", driver);
     }
-    if (!d->keeps_bitmaps)
+    d->is_firmware = is_firmware(qdev);
+    if (!d->keeps_bitmaps && !d->is_firmware) /* half a MiB is no matter */
         window_add_note(w, "disk '%s' is '%s', which can't keep a record of changes: after a restart of QEMU all of it "
                         "is read again, and only what changed is stored", d->name,
                         text_show(driver, strlen(driver)).s);
@@ -216,8 +229,8 @@ static const char *why_skipped(struct json_object *block, struct json_object *in
     (void)qmp_get_string(block, "device", &device);
     (void)qmp_get_bool(inserted, "ro", &read_only);
     (void)qmp_get_bool(block, "removable", &removable);
-    if (strncmp(qdev, "/machine/system.flash", 21) == 0 || strncmp(device, "pflash", 6) == 0)
-        return "it is firmware";
+    if (is_firmware(qdev) || strncmp(device, "pflash", 6) == 0)
+        return read_only ? "it is firmware that the guest can't change" : qdev[0] ? NULL : "it is firmware";
     if (strncmp(qdev, RESTORED, strlen(RESTORED)) == 0)
         return "it is a disk of a point (ballast backup attach)";
     if (!qdev[0])
@@ -225,6 +238,15 @@ static const char *why_skipped(struct json_object *block, struct json_object *in
     if (removable)
         return "it is a removable medium";
     return read_only ? "it is read-only" : NULL;
+}
+
+/* Firmware alone is no guest. */
+static bool has_disk(const struct window *w)
+{
+    for (size_t i = 0; i < w->disks_n; i++)
+        if (!w->disks[i].is_firmware)
+            return true;
+    return false;
 }
 
 int window_take_blocks(struct window *w, struct window_disk *d, struct json_object *v, struct err *e)
@@ -258,7 +280,7 @@ int window_take_blocks(struct window *w, struct window_disk *d, struct json_obje
     }
     if (r == 0 && ours)
         return window_undo_first(w, e);
-    if (r == 0 && w->disks_n == 0) {
+    if (r == 0 && !has_disk(w)) {
         window_set_hint(w, "nothing of it is backed up: its definition alone is no point");
         return err_set(e, ENOENT, "guest '%s' has no disk that can be backed up", w->config.guest);
     }

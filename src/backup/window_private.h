@@ -46,6 +46,8 @@
 #define WINDOW_MEET_READY_USEC 10000000ULL   /* beyond the time of a hook: to be killed and told */
 #define WINDOW_TURN_USEC 86400000000ULL      /* others copy first: a day is longer than any of them */
 
+#define WINDOW_FLASH ".flash" /* in the path of a device that holds firmware; its unit follows */
+
 struct window_disk {
     char name[WINDOW_NAME_SIZE];
     char device[WINDOW_DEVICE_SIZE]; /* qdev as query-block says */
@@ -53,6 +55,7 @@ struct window_disk {
     char node[WINDOW_NAME_SIZE];     /* of the format layer, to which the device goes back */
     uint64_t size_bytes;
     bool keeps_bitmaps; /* its format stores them */
+    bool is_firmware;   /* where the guest keeps its firmware's variables */
 
     struct bitmap_plan plan;
     struct bitmap_seen bitmaps[BITMAPS_MAX];

@@ -20,6 +20,7 @@
 #define CPU_WORD WORD "+=,:"
 #define PROGRAM_PREFIX "qemu-system-"
 #define PROGRAM_DEFAULT PROGRAM_PREFIX "x86_64" /* what "kvm" and "qemu-kvm" are */
+#define FLASH_UNITS 2                           /* code, and variables */
 #define PART_SIZE 512                           /* longest value rebuilt from parts; paths are shorter, too */
 
 /* Of -machine: devices and tables a guest may need to be there, or away, each on or off. */
@@ -33,6 +34,8 @@ struct building {
     struct err *e;
     bool failed;
     bool is_kvm; /* the guest ran with it, and it is here */
+    const struct repo_manifest *manifest;
+    struct json_object *facts;
     size_t pflash_count;
 };
 
@@ -216,19 +219,49 @@ static void file(struct building *b, const char *option, const char *path)
     text(b, option, path);
 }
 
-/* Firmware as -drive if=pflash; whatever it writes is thrown away. */
+/* The unit of a disk of the point that is firmware's: its device's path ends in ".flash1". -1: it is another disk. */
+static int flash_unit(const struct building *b, const char *disk)
+{
+    struct json_object *known, *device;
+    const char *path, *flash;
+
+    if (!json_object_object_get_ex(b->facts, "disks", &known) || !json_object_object_get_ex(known, disk, &known) ||
+        !json_object_object_get_ex(known, "device", &device) || !json_object_is_type(device, json_type_string))
+        return -1;
+    path = json_object_get_string(device);
+    flash = strstr(path, ".flash");
+    if (strncmp(path, "/machine/", 9) != 0 || !flash || strlen(flash) != 7 || flash[6] < '0' || flash[6] >= '0' + FLASH_UNITS)
+        return -1;
+    return flash[6] - '0';
+}
+
+static bool is_in_point(const struct building *b, size_t unit)
+{
+    for (size_t i = 0; i < b->manifest->disk_count; i++)
+        if (flash_unit(b, b->manifest->disks[i].name) == (int)unit)
+            return true;
+    return false;
+}
+
+/* Firmware as -drive if=pflash; whatever it writes is thrown away. What it keeps variables in is in the point. */
 static void flash(struct building *b, const char *value)
 {
-    char kind[PART_SIZE], path[PART_SIZE];
+    char kind[PART_SIZE], path[PART_SIZE], number[PART_SIZE];
+    size_t unit = b->pflash_count;
 
     if (!part(value, "if", kind) || strcmp(kind, "pflash") != 0)
         return; /* a disk: those come from the manifest's list */
-    if (!part(value, "file", path) || strstr(value, ",,") || !b->host->is_file(path) || b->pflash_count >= 2) {
+    if (part(value, "unit", number))
+        unit = strcmp(number, "0") == 0 ? 0 : strcmp(number, "1") == 0 ? 1 : FLASH_UNITS;
+    b->pflash_count++;
+    if (is_in_point(b, unit))
+        return;
+    if (!part(value, "file", path) || strstr(value, ",,") || !b->host->is_file(path) || unit >= FLASH_UNITS) {
         refuse(b, EINVAL, "no firmware:", value);
         return;
     }
     give(b, "-drive");
-    give(b, "if=pflash,unit=%zu,format=raw,snapshot=on,file=%s", b->pflash_count++, path);
+    give(b, "if=pflash,unit=%zu,format=raw,snapshot=on,file=%s", unit, path);
 }
 
 static void option(struct building *b, const char *name, const char *value)
@@ -295,7 +328,14 @@ static void disks(struct building *b, const struct repo_manifest *m, const int *
 {
     for (size_t i = 0; i < m->disk_count; i++) {
         const char *device = device_of(b, m->disks[i].name);
+        int unit = flash_unit(b, m->disks[i].name);
 
+        if (unit >= 0) {
+            node(b, i, m->disks[i].name, fds[i]);
+            give(b, "-machine");
+            give(b, "pflash%d=" BOOT_NODE "%zu", unit, i);
+            continue;
+        }
         if (strcmp(device, "scsi-hd") == 0) {
             give(b, "-device");
             give(b, "virtio-scsi-pci,id=scsi%zu", i);
@@ -410,6 +450,8 @@ static int line_new(const struct repo_manifest *m, const struct boot_host *host,
         (void)json_object_put(facts);
         return err_set(e, ENODATA, "the point does not tell how its guest was started");
     }
+    b.manifest = m;
+    b.facts = facts;
     b.is_kvm = host->has_kvm && kvm_was_used(&b);
     program(&b);
     if (at_stage)

@@ -34,6 +34,17 @@ def images(b, name, kinds=("ext4", "xfs"), size_mib=320):
     return paths
 
 
+def firmware(b):
+    """Options of QEMU: the firmware in a flash of its own, with another one for its variables, at the path that is returned."""
+    code = next((path for path in ("/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/bios-256k.bin") if os.path.exists(path)), None)
+    if not code:
+        skip("there is no bios-256k.bin (package seabios)")
+    path = f"{b.directory}/variables.fd"
+    with open(path, "wb") as f:
+        f.write(os.urandom(1056 * 512))  # as large as OVMF's
+    return ("-drive", f"if=pflash,unit=0,readonly=on,format=raw,file={code}", "-drive", f"if=pflash,unit=1,format=raw,file={path}"), path
+
+
 def repository(b):
     path = f"{b.directory}/repository"
     run_cli("backup", "init", "--repository", path, check_code=0)

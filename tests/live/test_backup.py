@@ -19,7 +19,7 @@ def backup(b, d, guest, images, number):
         pass
     thread = threading.Thread(target=lambda: done.append(d.cli("backup", "run", guest.name, "--json")))
     thread.start()
-    eventually(lambda: guest.monitor.ask("query-status")["status"] == "paused" and len(disks.leftovers(guest)) == 6,
+    eventually(lambda: guest.monitor.ask("query-status")["status"] == "paused" and len(disks.leftovers(guest)) == 3 * (len(images) + 1),
                "the guest stands still at the checkpoint", explain=d.log)
     check(d.has_flag(guest.name, "frozen"), "and is shown as frozen")
     for image, reference in zip(images, references):
@@ -48,7 +48,8 @@ def restore(b, d, job, references):
 def test(b):
     disks.need_tools()
     images = disks.images(b, "g")
-    g, = b.boot(("g", {"boot_mib": 256, "disks": images}))
+    flash, variables = disks.firmware(b)
+    g, = b.boot(("g", {"boot_mib": 256, "disks": images, "extra": flash}))
     repository = disks.repository(b)
     d = b.daemon(disks.config(b, repository), wait=False)
     d.kill()
@@ -70,6 +71,9 @@ def test(b):
     check(all(disk["read"] == "incremental" for disk in job["disks"]), "the second one reads what changed")
     check(sum(disk["stored_bytes"] for disk in job["disks"]) < 24 << 20, "and what was trimmed and zeroed costs nothing")
     disks.check_records(restore(b, d, job, references)[0], first, "in the second point")
+    d.cli("backup", "restore", job["point"], "pflash1", f"{b.directory}/flash", "--repository", repository, check_code=0)
+    check(disks.is_same(f"{b.directory}/flash", variables), "the firmware's variables are in the point")
+    os.unlink(variables)  # the boot test has a copy of its own
     d.cli("backup", "verify", "--repository", repository, check_code=0)
     tried, = json.loads(d.cli("backup", "verify", "--boot", "--repository", repository, "--json", check_code=0).stdout)["points"]
     check(tried["ok"] and tried["by"] == "agent", f"the point boots, its agent answers after {tried['milliseconds']} ms")

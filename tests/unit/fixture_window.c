@@ -124,7 +124,7 @@ static const char *change_node(struct stage *s, struct json_object *a, bool is_a
 
 static const char *set_drive(struct stage *s, struct json_object *a)
 {
-    size_t n = strstr(text_of(a, "path"), "vdb") ? 1 : 0;
+    size_t n = strstr(text_of(a, "path"), "vdb") || strstr(text_of(a, "path"), "flash1") ? 1 : 0;
     bool to_filter = strncmp(text_of(a, "value"), "ballast-cbw-", 12) == 0;
 
     if (to_filter == s->plugged[n])
@@ -229,10 +229,12 @@ static struct json_object *tell_blocks(const struct stage *s)
     (void)snprintf(text, sizeof(text),
                    "[{\"device\":\"\",\"qdev\":\"/machine/peripheral/vda/virtio-backend\",\"removable\":false,\"inserted\":{"
                    "\"node-name\":\"%s\",\"drv\":\"qcow2\",\"ro\":false,\"image\":{\"virtual-size\":1073741824}}},"
-                   "{\"device\":\"\",\"qdev\":\"/machine/peripheral/vdb/virtio-backend\",\"removable\":false,\"inserted\":{"
-                   "\"node-name\":\"%s\",\"drv\":\"qcow2\",\"ro\":false,\"image\":{\"virtual-size\":2147483648}}},"
-                   "{\"device\":\"cd\",\"qdev\":\"cd0\",\"removable\":true}]",
-                   s->plugged[0] ? "ballast-cbw-0" : "disk0", s->plugged[1] ? "ballast-cbw-1" : "disk1");
+                   "{\"device\":\"\",\"qdev\":\"/machine/%s\",\"removable\":false,\"inserted\":{"
+                   "\"node-name\":\"%s\",\"drv\":\"%s\",\"ro\":false,\"image\":{\"virtual-size\":%s}}},"
+                   "{\"device\":\"cd\",\"qdev\":\"cd0\",\"removable\":true}%s]",
+                   s->plugged[0] ? "ballast-cbw-0" : "disk0", s->firmware ? "system.flash1" : "peripheral/vdb/virtio-backend",
+                   s->plugged[1] ? "ballast-cbw-1" : "disk1", s->firmware ? "raw" : "qcow2", s->firmware ? "540672" : "2147483648",
+                   s->firmware ? STAGE_FLASH : "");
     return json_tokener_parse(text);
 }
 
@@ -240,7 +242,8 @@ static struct json_object *tell_nodes(const struct stage *s)
 {
     char text[4096];
     size_t used = (size_t)snprintf(text, sizeof(text), "[{\"node-name\":\"disk0\",\"dirty-bitmaps\":%s},{\"node-name\":\"disk1\","
-                                   "\"image\":{\"virtual-size\":%d147483648}}", s->bitmaps ? s->bitmaps : "[]", s->grown ? 3 : 2);
+                                   "\"image\":{\"virtual-size\":%s}}", s->bitmaps ? s->bitmaps : "[]",
+                                   s->firmware ? "540672" : s->grown ? "3147483648" : "2147483648");
 
     for (size_t k = 0; k < 4; k++)
         for (size_t i = 0; i < STAGE_DISKS; i++)
@@ -370,11 +373,9 @@ static struct json_object *hook(struct stage *s, struct json_object *a)
 
     if (s->frozen || s->stopped || (is_before && s->armed))
         wrong(s, "a hook within the window");
-    if (strcmp(text_of(a, "note"), "/run/g.hook") != 0)
-        wrong(s, "a hook without its note");
-    if (is_before && (strcmp(text_of(a, "before-freeze"), "/hooks/before") != 0 ||
-                      strcmp(text_of(a, "after-thaw"), "/hooks/after") != 0))
-        wrong(s, "other hooks than the configured ones");
+    if (strcmp(text_of(a, "note"), "/run/g.hook") != 0 || (is_before && (strcmp(text_of(a, "before-freeze"), "/hooks/before") != 0 ||
+                                                                         strcmp(text_of(a, "after-thaw"), "/hooks/after") != 0)))
+        wrong(s, "a hook without its note, or other hooks than the configured ones");
     *(is_before ? &s->hooked : &s->unhooked) += 1;
     json_object_object_add(answer, "ran", json_object_new_boolean(true));
     if (error)

@@ -27,6 +27,11 @@ enum stage_fault {
 };
 
 #define STAGE_DISKS 2
+
+/* The flash that a guest can't write to, as QEMU 7.2 tells of -drive if=pflash. */
+#define STAGE_FLASH                                                                                                    \
+    ",{\"device\":\"pflash0\",\"qdev\":\"/machine/system.flash0\",\"removable\":false,\"inserted\":{\"node-name\":\"#block193\"," \
+    "\"drv\":\"raw\",\"ro\":true,\"image\":{\"virtual-size\":262144}}}"
 #define STAGE_SENDS_MAX 4000 /* a window that comes to no end is wrong */
 
 /* The command under way. */
@@ -68,6 +73,7 @@ struct stage {
     bool forgotten;        /* nobody releases it: a short lease */
     const char *forget;    /* with the release */
     uint64_t bandwidth_bytes;
+    bool firmware;       /* disk1 holds variables of the firmware, beside one that can't be written to */
     bool hooks, hook_warns;
     const char *hook_error, *hook_after_error; /* what ballast-prepare says of them; NULL: well */
     unsigned die_before;   /* ballastd is killed just before this step, or ... */

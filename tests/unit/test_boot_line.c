@@ -37,16 +37,15 @@ static int build(const char *facts, bool has_kvm, struct boot_line **ret, struct
 }
 
 /* The whole line but what is the same in all of them (from -nodefaults to the agent's port). */
-static void check_line(const char *words, bool has_kvm, const char *expected)
+static void check_facts(const char *facts, bool has_kvm, const char *expected)
 {
     struct boot_line *line = NULL;
-    char facts[4096], got[4096] = "";
+    char got[4096] = "";
     struct err e = {0};
     bool is_fixed = false;
 
-    (void)snprintf(facts, sizeof(facts), "{\"command_line\":[%s]}", words);
     if (build(facts, has_kvm, &line, &e) < 0)
-        fail_msg("%s: %s", words, e.text);
+        fail_msg("%s: %s", facts, e.text);
     for (size_t i = 0; i < line->count; i++) {
         is_fixed |= strcmp(line->argv[i], "-nodefaults") == 0;
         if (!is_fixed)
@@ -56,6 +55,14 @@ static void check_line(const char *words, bool has_kvm, const char *expected)
     assert_string_equal(got, expected);
     assert_null(line->argv[line->count]);
     (void)boot_line_free(line);
+}
+
+static void check_line(const char *words, bool has_kvm, const char *expected)
+{
+    char facts[4096];
+
+    (void)snprintf(facts, sizeof(facts), "{\"command_line\":[%s]}", words);
+    check_facts(facts, has_kvm, expected);
 }
 
 #define DISK(i, fd, bootindex) \
@@ -82,6 +89,29 @@ static void taken_over(void **state)
                " -blockdev driver=nbd,node-name=boot1,server.type=fd,server.str=12 -device ide-hd,drive=boot1,bootindex=2"
                " -device virtio-scsi-pci,id=scsi2 -blockdev driver=nbd,node-name=boot2,server.type=fd,server.str=13"
                " -device scsi-hd,drive=boot2,bus=scsi2.0,bootindex=3");
+}
+
+/* Variables of the firmware are a disk of the point, and stay out of its disks; where they were is of no interest any more. */
+static void firmware(void **state)
+{
+    static const char *const others[] = {"/machine/peripheral/vdb.flash1/x", "/machine/system.flash2", "/machine/system.flash12",
+                                         "/machine/system.flash", ".flash1", ""};
+    char words[512];
+
+    (void)state;
+    check_facts("{\"command_line\":[\"qemu-system-x86_64\",\"-drive\",\"if=pflash,unit=0,file=/boot/code,readonly=on\",\"-drive\","
+                "\"if=pflash,unit=1,file=/srv/secret\"],\"disks\":{\"vdb\":{\"device\":\"/machine/system.flash1\"}}}", false,
+                "qemu-system-x86_64 -accel tcg -drive if=pflash,unit=0,format=raw,snapshot=on,file=/boot/code -m size=131072k"
+                DISK("0", "11", "1") " -blockdev driver=nbd,node-name=boot1,server.type=fd,server.str=12 -machine pflash1=boot1"
+                DISK("2", "13", "3"));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        (void)snprintf(words, sizeof(words), "{\"command_line\":[\"qemu-system-x86_64\"],\"disks\":{\"vdb\":{\"device\":\"%s\"}}}",
+                       others[i]);
+        check_facts(words, false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
+    }
+    check_facts("{\"command_line\":[\"qemu-system-x86_64\"],\"disks\":[1]}", false, "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
+    check_facts("{\"command_line\":[\"qemu-system-x86_64\"],\"disks\":{\"vdb\":7}}", false,
+                "qemu-system-x86_64 -accel tcg -m size=131072k" DISKS);
 }
 
 /* Nothing of these reaches QEMU. */
@@ -223,7 +253,7 @@ static void refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(dropped), cmocka_unit_test(on_stage), cmocka_unit_test(files), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(taken_over), cmocka_unit_test(firmware), cmocka_unit_test(dropped), cmocka_unit_test(on_stage), cmocka_unit_test(files), cmocka_unit_test(refused)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -359,6 +359,28 @@ static void hung_hooks(void **state)
     }
 }
 
+/* Variables of the firmware go the way of a disk; its code is said to be left out. */
+static void firmware_variables(void **state)
+{
+    struct window_disk_view d;
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    s.firmware = true;
+    run_well(&s);
+    if (!s.committed)
+        fail_msg("%s", view_of(&s).error);
+    assert_int_equal(view_of(&s).disks_n, 2);
+    window_look_disk(s.window, 1, &d);
+    assert_string_equal(d.name, "pflash1");
+    assert_int_equal(d.size_bytes, 540672);
+    assert_true(has_note(&s, "drive '/machine/system.flash0' is not backed up: it is firmware that the guest can't change"));
+    assert_false(has_note(&s, "disk 'pflash1' is 'raw'"));
+    assert_non_null(strstr(s.manifest, "\"device\": \"\\/machine\\/system.flash1\""));
+    stage_done(&s);
+}
+
 static void no_hooks_no_steps(void **state)
 {
     struct stage s;
@@ -552,6 +574,7 @@ int main(void)
         cmocka_unit_test(hook_cases),
         cmocka_unit_test(hung_hooks),
         cmocka_unit_test(no_hooks_no_steps),
+        cmocka_unit_test(firmware_variables),
         cmocka_unit_test(refusals),
         cmocka_unit_test(paused_guest_stays_paused),
         cmocka_unit_test(leftovers_go_first),
