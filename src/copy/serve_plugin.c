@@ -4,14 +4,18 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "own.h"
 #include "repo.h"
 
 /* An nbdkit plugin: one disk of a point, read-only. Started by `ballast backup serve`, which puts nbdkit's cow filter on top for
- * a writable one. Every chunk is proven by its hash when it is read. */
+ * a writable one. Every chunk is proven by its hash when it is read. Parameter `stall`: seconds (SERVE_STALL_SEC). */
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -24,8 +28,20 @@ struct cached {
     uint64_t used; /* higher: later */
 };
 
+/* A read that lasts longer waits for a repository that is gone (NFS). A guest waits with it, and QEMU's own main loop as soon as
+ * anything drains the disk: then all of the guest stands still. Longer than a disk that spins up. */
+#define SERVE_STALL_SEC 30
+
+/* Open files that are looked at: a client has one, a read some. */
+#define SERVE_FDS_MAX 1024
+
+/* Reads at once: nbdkit has 16 threads. */
+#define SERVE_READS_MAX 64
+
 static struct {
     const char *repository, *identity, *time, *disk; /* nbdkit keeps them */
+    unsigned stall_sec;
+    _Atomic time_t reads[SERVE_READS_MAX]; /* monotonic seconds when one began; 0: free */
     struct repo *repo;
     struct repo_hold *hold; /* the point can't be pruned meanwhile */
     struct repo_index *index;
@@ -33,7 +49,7 @@ static struct {
     pthread_mutex_t lock; /* of what follows */
     uint64_t uses;
     struct cached cache[SERVE_CACHE_CHUNKS];
-} serve = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} serve = {.lock = PTHREAD_MUTEX_INITIALIZER, .stall_sec = SERVE_STALL_SEC};
 
 static int serve_config(const char *key, const char *value)
 {
@@ -47,6 +63,8 @@ static int serve_config(const char *key, const char *value)
             *keys[i].to = value;
             return 0;
         }
+    if (strcmp(key, "stall") == 0)
+        return nbdkit_parse_unsigned(key, value, &serve.stall_sec);
     nbdkit_error("unknown parameter '%s'", key);
     return -1;
 }
@@ -75,6 +93,69 @@ static int serve_open_point(struct err *e)
     if (!disk)
         return err_set(e, ENOENT, "the point has no disk '%s'", serve.disk);
     return repo_index_load(serve.repo, disk, &serve.index, e);
+}
+
+static time_t now_sec(void)
+{
+    struct timespec ts = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail with this clock */
+    return ts.tv_sec + 1; /* never 0 */
+}
+
+/* Clients see the end of their connection at once, also while a thread of ours can't be ended: then its files stay open. What is
+ * no socket is not touched (fstat() would hang there, too). */
+static void connections_end(void)
+{
+    for (int fd = 0; fd < SERVE_FDS_MAX; fd++)
+        (void)shutdown(fd, SHUT_RDWR);
+}
+
+static void *watch(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        const time_t now = now_sec();
+
+        (void)sleep(1);
+        for (size_t i = 0; i < SERVE_READS_MAX; i++) {
+            const time_t begun = serve.reads[i];
+
+            if (!begun || now < begun + (time_t)serve.stall_sec)
+                continue;
+            nbdkit_error("disk '%s' of '%s' could not be read for %u s: given up, so that nobody hangs with it", serve.disk,
+                         serve.repository, serve.stall_sec);
+            connections_end();
+            _exit(1);
+        }
+    }
+    return NULL;
+}
+
+/* After nbdkit has forked, if it does. */
+static int serve_after_fork(void)
+{
+    pthread_t thread;
+    int r = pthread_create(&thread, NULL, watch, NULL);
+
+    if (r != 0) {
+        nbdkit_error("no thread: %s", strerror(r));
+        return -1;
+    }
+    (void)pthread_detach(thread);
+    return 0;
+}
+
+/* Where the read is noted; none: it is not watched. */
+static _Atomic time_t *read_begin(void)
+{
+    for (size_t i = 0; i < SERVE_READS_MAX; i++) {
+        time_t none = 0;
+
+        if (atomic_compare_exchange_strong(&serve.reads[i], &none, now_sec()))
+            return &serve.reads[i];
+    }
+    return NULL;
 }
 
 static int serve_get_ready(void)
@@ -182,12 +263,8 @@ static int chunk_read(size_t chunk, uint32_t at, uint32_t len, void *to, struct 
     return 0;
 }
 
-static int serve_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+static int read_all(uint8_t *to, uint32_t count, uint64_t offset)
 {
-    uint8_t *to = buf;
-
-    (void)handle;
-    (void)flags;
     while (count > 0) {
         uint32_t at = (uint32_t)(offset % serve.index->chunk_bytes), len = serve.index->chunk_bytes - at;
         struct err e = {0};
@@ -204,6 +281,18 @@ static int serve_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
         count -= len;
     }
     return 0;
+}
+
+static int serve_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    _Atomic time_t *noted = read_begin();
+    int r = read_all(buf, count, offset);
+
+    (void)handle;
+    (void)flags;
+    if (noted)
+        *noted = 0;
+    return r;
 }
 
 static int serve_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
@@ -235,6 +324,7 @@ static struct nbdkit_plugin plugin = {
     .config = serve_config,
     .config_complete = serve_config_complete,
     .get_ready = serve_get_ready,
+    .after_fork = serve_after_fork,
     .open = serve_open,
     .get_size = serve_get_size,
     .can_multi_conn = serve_can_multi_conn,

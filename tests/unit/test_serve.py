@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""test_serve.py BALLAST REPO_FILL PLUGIN_DIRECTORY: `ballast backup serve`, read by QEMU's tools."""
+"""test_serve.py BALLAST REPO_FILL PLUGIN_DIRECTORY [BAD_FUSE]: `ballast backup serve`, read by QEMU's tools."""
 import glob
 import json
 import os
@@ -106,6 +106,13 @@ def restored(repository, target, code=0):
     return done.stderr
 
 
+def wait_for(condition):
+    end = time.monotonic() + LONG_SEC
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
 def check_qcow2(top, repository, original):
     """Straight into the image: it needs no room for a raw one, and zeroes stay none."""
     target = os.path.join(top, "restored.qcow2")
@@ -135,15 +142,49 @@ def check_single_file(top):
     with Served(repository, os.path.join(top, "single")) as s:
         fuse = subprocess.Popen(["nbdfuse", "-r", os.path.join(mount, "disk"), s.uri])
         try:
-            end = time.monotonic() + LONG_SEC
-            while not os.path.exists(os.path.join(mount, "disk")) and fuse.poll() is None and time.monotonic() < end:
-                time.sleep(0.02)
+            wait_for(lambda: os.path.exists(os.path.join(mount, "disk")) or fuse.poll() is not None)
             run("debugfs", "-R", f"dump /etc/lost {found}", os.path.join(mount, "disk"))
         finally:
             subprocess.run(["fusermount3", "-u", mount], check=False) if fuse.poll() is None else None
             fuse.wait(LONG_SEC)
     with open(found, "rb") as f:
         assert f.read() == content, "another file"
+
+
+def check_stall(top, bad_fuse):
+    """A repository that does not answer (here: the process behind its file system is stopped): readers get an error, none hangs."""
+    if not bad_fuse or not shutil.which("fusermount3") or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        print("stall: not tried, no FUSE here")
+        return
+    under, mount, socket = (os.path.join(top, name) for name in ("under", "away", "stall"))
+    os.makedirs(under)
+    os.makedirs(mount)
+    server = subprocess.Popen([bad_fuse, under, "none", mount])
+    nbdkit = None
+    try:
+        wait_for(lambda: os.path.ismount(mount) or server.poll() is not None)
+        if server.poll() is not None:
+            print("stall: not tried, FUSE can't be mounted")
+            return
+        repository = os.path.join(mount, "repository")
+        run(ballast, "backup", "init", "--repository", repository, "--chunk-size", "64 KiB")
+        run(fill, repository, "web1", "20260101T000000Z", "-", "vda=" + os.path.join(top, "vda.raw"))
+        nbdkit = subprocess.Popen(["nbdkit", "-f", "-r", "-U", socket, os.path.join(plugins, "nbdkit-ballast-plugin.so"), "stall=1",
+                                   f"repository={repository}", "identity=web1", "time=20260101T000000Z", "disk=vda"])
+        wait_for(lambda: os.path.exists(socket))
+        uri = f"nbd+unix:///?socket={socket}"
+        run("qemu-io", "-r", "-f", "raw", "-c", "read 0 4k", uri)
+        server.send_signal(signal.SIGSTOP)
+        done = subprocess.run(["qemu-io", "-r", "-f", "raw", "-c", f"read {2 * CHUNK} 4k", uri], check=False, timeout=LONG_SEC)
+        assert done.returncode != 0, "read, from a repository that does not answer"
+        assert nbdkit.wait(LONG_SEC) == 1, "nbdkit does not give up"
+    finally:
+        server.send_signal(signal.SIGCONT)
+        if nbdkit:
+            nbdkit.kill()
+            nbdkit.wait()
+        subprocess.run(["fusermount3", "-u", mount], check=False)
+        server.wait(LONG_SEC)
 
 
 def check_damage(top, repository):
@@ -175,6 +216,7 @@ def main():
         check_boots(top, repository)
         check_qcow2(top, repository, original)
         check_single_file(top)
+        check_stall(top, sys.argv[4] if len(sys.argv) > 4 else None)
         assert "no disk 'vdz'" in refused("web1", "vdz", os.path.join(top, "x"), "--repository", repository)
         assert "too long" in refused("web1", "vda", "/" + "x" * 120, "--repository", repository)
         check_damage(top, repository)
