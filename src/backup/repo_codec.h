@@ -10,8 +10,8 @@
 
 /* A chunk's way to its file and back: SHA-256 and one zstd frame. One codec serves one thread at a time. */
 
-/* Level 1: backups are written far more often than read, and on text-like data level 3 costs twice the time for a tenth
- * less space. */
+/* Level 1: backups are written far more often than read. 480 MiB of files of /usr in chunks of 1 MiB: level 3 takes 70 % more
+ * processor for 11 % less space, level -1 15 % less for 12 % more. SHA-256 is a quarter of level 1's time (SHA-NI). */
 #define REPO_CODEC_LEVEL 1
 
 struct repo_codec {
