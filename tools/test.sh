@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# tools/test.sh [--build DIR] [--live | --live-tests "NAME ..."] [--tally FILE] [-- MESON SETUP FLAGS]
+# tools/test.sh [--build DIR] [--live | --live-tests "NAME ..."] [--tally FILE] [--build-only] [-- MESON SETUP FLAGS]
 # Configures and builds DIR, runs the suites quick ones first, and ends with "N passed, N failed, N skipped".
 # --live boots real guests for all live tests, --live-tests for some of them.
-# --tally appends the three numbers to FILE instead (for .ci/run, which adds several runs up).
+# --tally appends the three numbers to FILE instead (for .ci/run, which adds several runs up). --build-only runs none.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-build=build live=false live_tests="" tally="" flags=()
+build=build live=false live_tests="" tally="" only_build=false flags=()
 while [ $# -gt 0 ]; do
     case $1 in
     --build) build=$2; shift 2 ;;
     --live) live=true; shift ;;
     --live-tests) live=true live_tests=$2; shift 2 ;;
     --tally) tally=$2; shift 2 ;;
+    --build-only) only_build=true; shift ;;
     --) shift; flags=("$@"); break ;;
-    *) echo "usage: tools/test.sh [--build DIR] [--live | --live-tests \"NAME ...\"] [--tally FILE] [-- MESON SETUP FLAGS]" >&2; exit 2 ;;
+    *) echo "usage: tools/test.sh [--build DIR] [--live | --live-tests \"NAME ...\"] [--tally FILE] [--build-only] [-- MESON SETUP FLAGS]" >&2; exit 2 ;;
     esac
 done
 
@@ -27,6 +28,7 @@ else
     meson configure -Dlive=$live "$build" >/dev/null || exit 1
 fi
 meson compile -C "$build" || { echo "the build failed"; exit 1; }
+[ "$only_build" = false ] || exit 0
 
 # malloc() fills what it gives and what it gets back: whoever reads what he did not write sees it. Random, and said, so that a
 # failure can be repeated.
