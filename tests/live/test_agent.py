@@ -40,7 +40,7 @@ def test_samples_and_status(a, d):
 def test_burst(a, d):
     before = a.load.meminfo()
     assigned = d.assigned_mib("a")
-    a.load.grow(150, rate_mib=200, wait=False)
+    a.load.grow(150, rate_mib=60, wait=False)  # how fast it may be is for BENCH=relief: this machine may be busy
     eventually(lambda: a.load.meminfo()["balloon_deflate"] - before["balloon_deflate"] >= 32 * 256,
                "a burst is relieved", explain=d.log)
     a.load.wait_idle()
