@@ -50,11 +50,14 @@ def wait_agent(path):
     while b'{"return": 7}' not in rest:
         if time.monotonic() > end:
             raise OSError("the guest's agent never answers")
-        channel.socket.sendall(b'\xff{"execute":"guest-sync-delimited","arguments":{"id":7}}\n')
         try:
-            rest += channel.socket.recv(4096)
-        except socket.timeout:
-            pass
+            channel.socket.send(b'\xff{"execute":"guest-sync-delimited","arguments":{"id":7}}\n', socket.MSG_DONTWAIT)
+            answer = channel.socket.recv(4096)
+            if not answer:
+                raise OSError("the guest ended before its agent answered")
+            rest += answer
+        except (socket.timeout, BlockingIOError):  # nobody reads there yet
+            time.sleep(ASK_SEC / 10)
     channel.close()
 
 

@@ -115,8 +115,12 @@ class Virtnbd:
         for name in self.domains:
             self.forget(name)
         for pid in reversed(self.pids):
+            end = time.monotonic() + 30
             try:
                 os.kill(pid, 15)
+                while time.monotonic() < end:  # it removes its socket as it ends, also one that the next has just made
+                    os.kill(pid, 0)
+                    time.sleep(0.05)
             except ProcessLookupError:
                 pass
 
