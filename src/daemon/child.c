@@ -36,8 +36,12 @@ struct child {
     bool end_input, ended, out_ended;
     bool telling, freed; /* in config.line(); freed in it: that waits for its end */
     bool orphan; /* freed while its process was ending: only waits for that */
+    struct child *next; /* orphan */
     int status;
 };
+
+/* Nobody else knows of them any more; so that what is still there at our own end is no lost memory to who looks for such. */
+static struct child *orphans;
 
 const char *child_directory(void)
 {
@@ -134,10 +138,16 @@ static int on_end(struct sd_event_source *s, int fd, uint32_t events, void *user
         return 0;
     c->pid = 0;
     c->pid_source = sd_event_source_disable_unref(c->pid_source);
-    if (c->orphan)
+    if (c->orphan) {
+        struct child **at = &orphans;
+
+        while (*at != c)
+            at = &(*at)->next;
+        *at = c->next;
         (void)child_free(c);
-    else
+    } else {
         tell_end(c);
+    }
     return 0;
 }
 
@@ -278,6 +288,8 @@ struct child *child_free(struct child *c)
     }
     if (c->pid && c->pid_source) { /* what hangs in the kernel may take its time: nobody waits for it */
         c->orphan = true;
+        c->next = orphans;
+        orphans = c;
         return NULL;
     }
     c->pid_source = sd_event_source_disable_unref(c->pid_source);
