@@ -136,7 +136,7 @@ static void script_print_json(struct wire_text *t, const char *path, const struc
     wire_text_adds(t, ",\"script\":");
     wire_text_string(t, path);
     wire_text_adds(t, ",\"look_at\":[");
-    for (const char *at = notes->length ? notes->data : ""; *at; at += strcspn(at, "\n") + 1) {
+    for (const char *at = notes->data ? notes->data : ""; *at; at += strcspn(at, "\n") + 1) {
         char line[512];
 
         (void)snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);

@@ -239,7 +239,7 @@ static int expose(const struct cli *cli, struct cli_problem *p)
 {
     struct json_object *json = NULL;
     struct wire_text body = {0};
-    struct exposure x;
+    struct exposure x = {0};
     int r;
 
     wire_text_adds(&body, "{\"guest\":");

@@ -234,7 +234,7 @@ static void show_phase(const struct cli *cli, const struct run_set *s, struct pr
 {
     const struct run_job *last = &s->jobs[0];
     uint64_t pushed = 0, wanted = 0;
-    char what[48], more[16] = "";
+    char what[64], more[32] = "";
     bool is_copy;
 
     for (size_t i = 0; i < s->n; i++) {
