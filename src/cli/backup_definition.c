@@ -136,10 +136,13 @@ static void script_print_json(struct wire_text *t, const char *path, const struc
     wire_text_adds(t, ",\"script\":");
     wire_text_string(t, path);
     wire_text_adds(t, ",\"look_at\":[");
-    for (const char *at = notes->data ? notes->data : ""; *at; at += strcspn(at, "\n") + 1) {
+    for (const char *at = notes->data ? notes->data : ""; *at; at += strcspn(at, "\n") + 1) { /* each ends with its line */
         char line[512];
+        size_t len = strcspn(at, "\n");
 
-        (void)snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
+        len = len < sizeof(line) ? len : sizeof(line) - 1;
+        memcpy(line, at, len);
+        line[len] = '\0';
         wire_text_adds(t, is_first ? "" : ",");
         wire_text_string(t, line);
         is_first = false;
